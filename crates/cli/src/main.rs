@@ -1,0 +1,2 @@
+//! The envward command.
+fn main() {}

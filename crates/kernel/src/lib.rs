@@ -1,0 +1,1 @@
+#![doc = "The raw Linux ABI that envward needs, one safe wrapper per operation."]
