@@ -1,0 +1,65 @@
+//! Capabilities of the calling thread, [capabilities(7)](https://man7.org/linux/man-pages/man7/capabilities.7.html).
+#![expect(unsafe_code, reason = "capget(2) and capset(2) are raw system calls")]
+
+use std::io;
+
+use crate::errno::check;
+
+/// One capability; the value is the kernel's bit number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Capability {
+    /// `CAP_SYS_PTRACE`: trace any process, read non-dumpable ones.
+    SysPtrace = 19,
+    /// `CAP_SYS_ADMIN`: among much else, install a seccomp filter without `no_new_privs`.
+    SysAdmin = 21,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`: two 32-bit words a set.
+const VERSION_3: u32 = 0x2008_0522;
+
+fn get() -> io::Result<[Data; 2]> {
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let mut data = [Data::default(); 2];
+    // SAFETY: version 3 makes the kernel write exactly two `Data`.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    Ok(data)
+}
+
+/// Whether `capability` is in the effective set of the calling thread.
+///
+/// # Errors
+/// Those of capget(2).
+pub fn is_effective(capability: Capability) -> io::Result<bool> {
+    let bit = capability as u32;
+    Ok(get()?[(bit / 32) as usize].effective >> (bit % 32) & 1 == 1)
+}
+
+/// Puts `capability` into the effective set or takes it out; it stays in the permitted set.
+///
+/// # Errors
+/// `EPERM` when it is to be raised and is not permitted.
+pub fn set_effective(capability: Capability, effective: bool) -> io::Result<()> {
+    let mut data = get()?;
+    let bit = capability as u32;
+    let word = &mut data[(bit / 32) as usize].effective;
+    *word = (*word & !(1 << (bit % 32))) | (u32::from(effective) << (bit % 32));
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    // SAFETY: version 3 makes the kernel read exactly two `Data`.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
+}
