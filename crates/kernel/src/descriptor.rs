@@ -1,10 +1,70 @@
-//! File descriptors of the calling process.
-#![expect(unsafe_code, reason = "fcntl(2), dup2(2) and close_range(2) are raw system calls")]
+//! File descriptors: taking over inherited ones, reading, flags, closing.
+
+#![expect(unsafe_code, reason = "system calls on descriptors and caller's buffers")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::errno::check;
+
+/// Takes over a descriptor that this process inherited, by its number.
+///
+/// Everything that this process opens itself is closed on exec, so a
+/// descriptor without that flag came through `execve` and has no owner here
+/// yet. Taking it sets the flag: the program that is started later does not
+/// get it, and it cannot be taken twice.
+///
+/// See [fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html).
+///
+/// # Errors
+///
+/// `EBADF` if no such descriptor is open, `EBUSY` if it belongs to this
+/// process already or is one of the three standard ones.
+pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    if (0..=2).contains(&number) {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: F_GETFD takes no pointer and does not change the descriptor.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: as above; the descriptor only gains its close-on-exec flag.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: without close-on-exec it was inherited and not taken before
+    // (see above), so nobody else in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Reads up to `buffer.len()` bytes straight into `buffer`; 0 is the end.
+///
+/// Interrupted calls are repeated. No copy is kept anywhere in this process,
+/// which is why sources read secrets with this and not with `std::io`.
+///
+/// See [read(2)](https://man7.org/linux/man-pages/man2/read.2.html).
+///
+/// # Errors
+///
+/// What `read(2)` reports, but `EINTR`.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the kernel writes at most `len` bytes into the borrowed
+        // buffer, and `fd` is open for as long as it is borrowed.
+        let count = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+        if let Ok(count) = usize::try_from(count) {
+            return Ok(count);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
 
 /// Sets or clears close-on-exec ([fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html)).
 ///
@@ -58,4 +118,58 @@ fn close_numbers(first: RawFd, last: RawFd) -> io::Result<()> {
     }
     // SAFETY: `close_all_except` passes on its caller's promise that nobody owns these.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn an_inherited_descriptor_is_taken_once() {
+        let file = File::open("/dev/null").unwrap();
+        // SAFETY: F_DUPFD makes a new descriptor without close-on-exec, as an
+        // inherited one would be.
+        let number = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD, 3) };
+        let taken = take_inherited(number).unwrap();
+        assert_eq!(taken.as_raw_fd(), number);
+        let again = take_inherited(number).unwrap_err();
+        assert_eq!(again.raw_os_error(), Some(libc::EBUSY));
+    }
+
+    #[test]
+    fn own_standard_and_closed_descriptors_are_refused() {
+        let own = File::open("/dev/null").unwrap();
+        for (number, expected) in [
+            (0, libc::EBUSY),
+            (2, libc::EBUSY),
+            (own.as_raw_fd(), libc::EBUSY),
+            (-1, libc::EBADF),
+            (1_000_000, libc::EBADF),
+        ] {
+            let error = take_inherited(number).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(expected), "{number}");
+        }
+    }
+
+    #[test]
+    fn read_fills_the_buffer_and_reports_the_end() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"abc").unwrap();
+        drop(writer);
+        let mut buffer = [0; 8];
+        assert_eq!(read(reader.as_fd(), &mut buffer).unwrap(), 3);
+        assert_eq!(&buffer[..3], b"abc");
+        assert_eq!(read(reader.as_fd(), &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn read_reports_errors() {
+        let directory = File::open("/").unwrap();
+        let error = read(directory.as_fd(), &mut [0; 4]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EISDIR));
+    }
 }

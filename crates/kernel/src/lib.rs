@@ -10,6 +10,8 @@ pub mod arch;
 pub mod capability;
 pub mod descriptor;
 mod errno;
+pub mod initial_env;
+pub mod memory;
 pub mod poll;
 pub mod prctl;
 pub mod process;
