@@ -16,6 +16,7 @@ pub mod poll;
 pub mod prctl;
 pub mod process;
 pub mod ptrace;
+pub mod random;
 pub mod remote_memory;
 pub mod sched;
 pub mod seccomp;

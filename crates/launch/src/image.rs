@@ -1,0 +1,307 @@
+//! The master image of a tree's secrets and the copies that processes get.
+//!
+//! The image holds `NAME=value\0` entries. Every process that may see secrets gets a copy of
+//! its own with the same layout at the same address, so a pointer says which secret it means
+//! in any process of the tree, and the supervisor never has to read one to know.
+
+use std::os::fd::OwnedFd;
+
+use envward_kernel::arch::Abi;
+use envward_kernel::memory::page_size;
+use envward_secret::{Backing, Region, RegionError, Vault};
+
+/// Values shorter than this are recognised under their own name only: a short value ("1",
+/// "true") is likely to stand in unrelated variables.
+pub const ALIAS_MIN_LENGTH: usize = 8;
+
+/// Room for the scratch slots, just below the image in every process.
+pub const SCRATCH_SIZE: usize = SLOTS * SLOT_SIZE;
+/// How many execs can be under way at once.
+pub const SLOTS: usize = 8;
+/// Room for one `envp` array: 8,192 pointers.
+pub const SLOT_SIZE: usize = 64 * 1024;
+
+/// A `NAME=value` entry of the image. The name is not secret.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The name of the variable.
+    pub name: String,
+    /// The secret whose value it is: rules are about this name. The same as `name` except for
+    /// an alias, a copy that a program made under another name.
+    pub secret: String,
+    offset: usize,
+    /// Length of `NAME=value`, without the final NUL.
+    length: usize,
+}
+
+/// The master image.
+#[derive(Debug)]
+pub struct Image {
+    region: Region,
+    used: usize,
+    entries: Vec<Entry>,
+    native: usize,
+    compat: usize,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// No protected memory.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// No random numbers.
+    #[error("the kernel gave no random numbers: {0}")]
+    Random(std::io::Error),
+}
+
+impl Image {
+    /// Takes over the entries of `vault` and chooses where they are in every process.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn new(vault: &Vault) -> Result<Self, ImageError> {
+        let mut image = Self {
+            region: Region::new(Self::capacity(vault), vault.backing())?,
+            used: 0,
+            entries: Vec::new(),
+            native: random_address(Abi::Native).map_err(ImageError::Random)?,
+            compat: random_address(Abi::Compat).map_err(ImageError::Random)?,
+        };
+        for entry in vault.entries() {
+            let length = entry.len - 1;
+            let value_at = entry.name.len() + 1;
+            image.append(entry.name, entry.name, &vault.image()[entry.offset + value_at..entry.offset + length]);
+        }
+        Ok(image)
+    }
+
+    /// The vault's entries, and at least half a page for aliases.
+    fn capacity(vault: &Vault) -> usize {
+        let needed: usize = vault.entries().map(|entry| entry.len).sum();
+        (needed + page_size() / 2).next_multiple_of(page_size())
+    }
+
+    /// Adds `NAME=value`; `None` when the image is full.
+    fn append(&mut self, name: &str, secret: &str, value: &[u8]) -> Option<usize> {
+        let length = name.len() + 1 + value.len();
+        let room = self.region.as_mut_slice().get_mut(self.used..self.used + length + 1)?;
+        let (head, tail) = room.split_at_mut(name.len() + 1);
+        head[..name.len()].copy_from_slice(name.as_bytes());
+        head[name.len()] = b'=';
+        tail[..value.len()].copy_from_slice(value);
+        tail[value.len()] = 0;
+        self.entries.push(Entry { name: name.into(), secret: secret.into(), offset: self.used, length });
+        self.used += length + 1;
+        Some(self.entries.len() - 1)
+    }
+
+    /// The entries, secrets first, then aliases.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What memory the image and its copies are made of.
+    #[must_use]
+    pub fn backing(&self) -> Backing {
+        self.region.backing()
+    }
+
+    /// Size of a copy in bytes, a multiple of the page size.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.region.len()
+    }
+
+    /// Where the copies are in programs of this kind.
+    #[must_use]
+    pub const fn base(&self, abi: Abi) -> usize {
+        match abi {
+            Abi::Native => self.native,
+            Abi::Compat => self.compat,
+        }
+    }
+
+    /// Where scratch slot `slot` is in programs of this kind.
+    #[must_use]
+    pub const fn scratch(&self, abi: Abi, slot: usize) -> usize {
+        self.base(abi) - SCRATCH_SIZE + slot * SLOT_SIZE
+    }
+
+    /// The address of an entry in programs of this kind.
+    #[must_use]
+    pub fn address(&self, abi: Abi, entry: usize) -> u64 {
+        (self.base(abi) + self.entries[entry].offset) as u64
+    }
+
+    /// Whether `pointer` leads into a copy, and into which entry: a pointer past the last
+    /// entry belongs to none.
+    #[must_use]
+    pub fn locate(&self, abi: Abi, pointer: u64) -> Location {
+        let Some(offset) =
+            usize::try_from(pointer).ok().and_then(|pointer| pointer.checked_sub(self.base(abi))).filter(|o| *o < self.size())
+        else {
+            return Location::Outside;
+        };
+        let index = self.entries.partition_point(|entry| entry.offset <= offset);
+        match index.checked_sub(1).map(|index| (index, &self.entries[index])) {
+            Some((index, entry)) if offset <= entry.offset + entry.length => {
+                Location::Entry { index, into: offset - entry.offset }
+            }
+            _ => Location::Unused,
+        }
+    }
+
+    /// The secret bytes `NAME=value` of an entry, in protected memory.
+    #[must_use]
+    pub fn text(&self, entry: usize) -> &[u8] {
+        let entry = &self.entries[entry];
+        &self.region.as_slice()[entry.offset..entry.offset + entry.length]
+    }
+
+    /// The secret bytes of an entry's value, in protected memory.
+    #[must_use]
+    pub fn value(&self, entry: usize) -> &[u8] {
+        &self.text(entry)[self.entries[entry].name.len() + 1..]
+    }
+
+    /// The entry that holds `secret`'s value under `name`, made now if there is none yet.
+    /// `None` when the image is full.
+    pub fn alias(&mut self, name: &str, entry: usize) -> Option<usize> {
+        let secret = self.entries[entry].secret.clone();
+        if let Some(index) = self.entries.iter().position(|known| known.name == name && known.secret == secret) {
+            return Some(index);
+        }
+        let length = name.len() + 1 + self.value(entry).len();
+        if self.used + length + 1 > self.region.len() {
+            return None;
+        }
+        let from = self.entries[entry].offset + self.entries[entry].name.len() + 1;
+        let (start, value_length) = (self.used, self.value(entry).len());
+        let bytes = self.region.as_mut_slice();
+        bytes[start..start + name.len()].copy_from_slice(name.as_bytes());
+        bytes[start + name.len()] = b'=';
+        bytes.copy_within(from..from + value_length, start + name.len() + 1);
+        bytes[start + length] = 0;
+        self.entries.push(Entry { name: name.into(), secret, offset: start, length });
+        self.used += length + 1;
+        Some(self.entries.len() - 1)
+    }
+
+    /// A new copy that holds the `permitted` entries only, ready to be mapped by one process.
+    /// The descriptor is the only way to it.
+    ///
+    /// # Errors
+    /// No protected memory.
+    pub fn copy(&self, permitted: impl Fn(&Entry) -> bool) -> Result<OwnedFd, RegionError> {
+        let mut delivery = Region::for_delivery(self.size(), self.backing())?;
+        for entry in self.entries.iter().filter(|entry| permitted(entry)) {
+            let range = entry.offset..entry.offset + entry.length;
+            delivery.as_mut_slice()[range.clone()].copy_from_slice(&self.region.as_slice()[range]);
+        }
+        Ok(delivery.deliver())
+    }
+}
+
+/// Where a pointer leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// Not into the image.
+    Outside,
+    /// Into the image, but into no entry.
+    Unused,
+    /// Into entry `index`, `into` bytes after its start.
+    Entry {
+        /// Which entry.
+        index: usize,
+        /// Distance from its first byte.
+        into: usize,
+    },
+}
+
+fn random_address(abi: Abi) -> std::io::Result<usize> {
+    let (first, end) = abi.secret_range();
+    let pages = (end - first) / page_size();
+    let room = SCRATCH_SIZE / page_size() + 1;
+    let page = room + (random_number()? as usize) % (pages - 2 * room);
+    Ok(first + page * page_size())
+}
+
+/// A random number from the kernel.
+///
+/// # Errors
+/// When `getrandom(2)` fails.
+pub fn random_number() -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    envward_kernel::random::fill(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+
+    use super::*;
+
+    fn image(entries: &[(&str, &[u8])]) -> Image {
+        let mut vault = Vault::new(Backing::MemfdSecret).unwrap();
+        for (name, value) in entries {
+            vault.insert(name, "a test", value).unwrap();
+        }
+        Image::new(&vault).unwrap()
+    }
+
+    #[test]
+    fn pointers_are_located_to_the_byte() {
+        let image = image(&[("A", b"one"), ("LONGER", b"two")]);
+        for abi in [Abi::Native, Abi::Compat] {
+            let base = image.base(abi) as u64;
+            assert_eq!(image.locate(abi, base - 1), Location::Outside);
+            assert_eq!(image.locate(abi, base), Location::Entry { index: 0, into: 0 });
+            assert_eq!(image.locate(abi, base + 5), Location::Entry { index: 0, into: 5 });
+            assert_eq!(image.locate(abi, base + 6), Location::Entry { index: 1, into: 0 });
+            assert_eq!(image.locate(abi, base + 6 + 11), Location::Unused);
+            assert_eq!(image.locate(abi, base + image.size() as u64), Location::Outside);
+            assert_eq!(image.address(abi, 1), base + 6);
+            let (first, end) = abi.secret_range();
+            assert!(image.scratch(abi, 0) >= first && image.base(abi) + image.size() <= end);
+        }
+        assert_eq!(image.text(1), b"LONGER=two");
+        assert_eq!(image.value(1), b"two");
+    }
+
+    #[test]
+    fn aliases_are_made_once_and_until_the_image_is_full() {
+        let mut image = image(&[("TOKEN", b"0123456789")]);
+        let alias = image.alias("COPY", 0).unwrap();
+        assert_eq!(image.text(alias), b"COPY=0123456789");
+        assert_eq!(image.entries()[alias].secret, "TOKEN");
+        assert_eq!(image.alias("COPY", 0), Some(alias));
+        assert_eq!(image.alias("COPY", alias), Some(alias));
+        assert_eq!(image.alias("TOKEN", alias), Some(0));
+        let made = (0..10_000).take_while(|number| image.alias(&format!("COPY{number}"), 0).is_some()).count();
+        assert!((50..500).contains(&made), "{made}");
+    }
+
+    #[test]
+    fn a_copy_has_the_layout_of_the_image_and_only_what_is_permitted() {
+        let image = image(&[("A", b"one"), ("B", b"two"), ("C", b"three")]);
+        let copy = image.copy(|entry| entry.secret != "B").unwrap();
+        let mapping = envward_kernel::memory::Mapping::shared(std::os::fd::AsFd::as_fd(&copy), image.size()).unwrap();
+        drop(mapping);
+        // memfd_secret cannot be read(2): that is the point.
+        assert!(File::from(copy).read(&mut [0; 8]).is_err());
+        let locked = Image { region: Region::new(image.size(), Backing::Locked).unwrap(), used: 0, entries: vec![], ..image };
+        let mut locked = locked;
+        for (name, value) in [("A", b"one"), ("B", b"two")] {
+            locked.append(name, name, value).unwrap();
+        }
+        let mut bytes = Vec::new();
+        File::from(locked.copy(|entry| entry.secret != "A").unwrap()).read_to_end(&mut bytes).unwrap();
+        assert_eq!(&bytes[..12], b"\0\0\0\0\0\0B=two\0");
+        assert!(bytes[12..].iter().all(|byte| *byte == 0));
+    }
+}
