@@ -1,0 +1,188 @@
+//! A growable buffer in protected memory.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use envward_kernel::{descriptor, memory};
+
+use crate::region::wipe_slice;
+use crate::{Backing, Region, RegionError};
+
+/// Bytes read from a file or pipe straight into protected memory.
+///
+/// It grows by moving to a region twice as large; the old one is wiped.
+pub struct SecretBuf {
+    region: Region,
+    filled: usize,
+    limit: usize,
+}
+
+impl SecretBuf {
+    /// An empty buffer of one page that may grow to `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn new(backing: Backing, limit: usize) -> Result<Self, RegionError> {
+        let region = Region::new(memory::page_size(), backing)?;
+        Ok(Self {
+            region,
+            filled: 0,
+            limit,
+        })
+    }
+
+    /// Appends everything up to the end of `fd`; says how many bytes came.
+    ///
+    /// The kernel writes them into the region itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooLarge`] if there is more than the limit allows,
+    /// [`ReadError::Read`] with the kernel's answer, [`ReadError::Memory`] if
+    /// no larger region can be had. What was read so far stays in the buffer.
+    pub fn read_from(&mut self, fd: BorrowedFd<'_>) -> Result<usize, ReadError> {
+        let before = self.filled;
+        loop {
+            if self.filled == self.region.len() {
+                self.grow()?;
+            }
+            let spare = &mut self.region.as_mut_slice()[self.filled..];
+            let count = descriptor::read(fd, spare).map_err(ReadError::Read)?;
+            if count == 0 {
+                return Ok(self.filled - before);
+            }
+            self.filled += count;
+            if self.filled > self.limit {
+                return Err(ReadError::TooLarge { limit: self.limit });
+            }
+        }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.region.as_slice()[..self.filled]
+    }
+
+    /// Drops everything behind the first `len` bytes and wipes it.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.filled {
+            wipe_slice(&mut self.region.as_mut_slice()[len..self.filled]);
+            self.filled = len;
+        }
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// True if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    fn grow(&mut self) -> Result<(), ReadError> {
+        let larger = self.region.len().saturating_mul(2);
+        let mut region = Region::new(larger, self.region.backing()).map_err(ReadError::Memory)?;
+        region.as_mut_slice()[..self.filled].copy_from_slice(self.as_slice());
+        self.region = region;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SecretBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretBuf")
+            .field("len", &self.filled)
+            .field("limit", &self.limit)
+            .field("bytes", &format_args!("[redacted]"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a buffer could not be filled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There was more to read than the buffer may hold.
+    #[error("there is more than {limit} bytes to read")]
+    TooLarge {
+        /// The buffer's limit in bytes.
+        limit: usize,
+    },
+    /// `read(2)` failed.
+    #[error("cannot read: {0}")]
+    Read(#[source] io::Error),
+    /// No memory to read into.
+    #[error(transparent)]
+    Memory(RegionError),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn buffer_of(bytes: &[u8], limit: usize) -> Result<SecretBuf, ReadError> {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let bytes = bytes.to_vec();
+        let feeder = std::thread::spawn(move || {
+            let _ = writer.write_all(&bytes);
+        });
+        let mut buffer = SecretBuf::new(Backing::MemfdSecret, limit).unwrap();
+        let outcome = buffer.read_from(reader.as_fd());
+        drop(reader);
+        feeder.join().unwrap();
+        outcome.map(|_| buffer)
+    }
+
+    #[test]
+    fn reads_to_the_end_over_several_growths() {
+        for len in [0, 1, 4095, 4096, 4097, 70_000] {
+            let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            let buffer = buffer_of(&bytes, 1 << 20).unwrap();
+            assert_eq!(buffer.len(), len);
+            assert!(buffer.as_slice() == bytes, "{len} bytes arrive unchanged");
+        }
+    }
+
+    #[test]
+    fn the_limit_is_exact() {
+        assert_eq!(buffer_of(&[7; 5000], 5000).unwrap().len(), 5000);
+        let error = buffer_of(&[7; 5001], 5000).unwrap_err();
+        assert!(matches!(error, ReadError::TooLarge { limit: 5000 }));
+        assert_eq!(error.to_string(), "there is more than 5000 bytes to read");
+    }
+
+    #[test]
+    fn truncating_wipes_what_is_dropped() {
+        let mut buffer = buffer_of(b"kept and dropped", 100).unwrap();
+        buffer.truncate(4);
+        assert_eq!(buffer.as_slice(), b"kept");
+        assert!(buffer.region.as_slice()[4..].iter().all(|byte| *byte == 0));
+        buffer.truncate(100);
+        assert_eq!(buffer.len(), 4);
+    }
+
+    #[test]
+    fn read_errors_keep_the_cause() {
+        let directory = std::fs::File::open("/").unwrap();
+        let mut buffer = SecretBuf::new(Backing::MemfdSecret, 100).unwrap();
+        let error = buffer.read_from(directory.as_fd()).unwrap_err();
+        assert!(error.to_string().contains("directory"), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_bytes() {
+        let buffer = buffer_of(b"visible-bytes", 100).unwrap();
+        let text = format!("{buffer:?}");
+        assert!(text.contains("redacted") && !text.contains("visible"));
+    }
+}

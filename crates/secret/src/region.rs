@@ -1,0 +1,288 @@
+//! A piece of protected memory between two guard pages.
+
+#![expect(
+    unsafe_code,
+    reason = "makes slices of mappings and wipes them behind the optimiser's back"
+)]
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use envward_kernel::memory::{self, Advice, Mapping};
+
+use crate::{Backing, RegionError, Step};
+
+/// Protected memory of a fixed length, zero-filled at first and wiped on drop.
+///
+/// It occupies whole pages with an inaccessible page before and after. The
+/// rest of the last page holds a canary: if anything wrote behind the end,
+/// dropping the region aborts the process. A child made by `fork` does not
+/// have the memory: it must neither use nor drop a region.
+pub struct Region {
+    mapping: Mapping,
+    /// The bytes that were asked for.
+    len: usize,
+    backing: Backing,
+    /// False once the bytes belong to whoever maps the descriptor.
+    wipe: bool,
+}
+
+impl Region {
+    /// A region of `len` bytes that only this process can map.
+    ///
+    /// A length of 0 is a region of one page without usable bytes.
+    ///
+    /// # Errors
+    ///
+    /// The step that failed with the kernel's answer; see [`RegionError`].
+    pub fn new(len: usize, backing: Backing) -> Result<Self, RegionError> {
+        // The descriptor is closed here: nobody can steal a closed one.
+        Self::map(len, backing).map(|(region, _fd)| region)
+    }
+
+    /// A region of `len` bytes that is to be mapped by another process.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn for_delivery(len: usize, backing: Backing) -> Result<Delivery, RegionError> {
+        Delivery::new(len, backing)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: `body` points to at least `len` mapped, initialised bytes
+        // that only this region refers to, for as long as it lives.
+        unsafe { std::slice::from_raw_parts(self.body(), self.len) }
+    }
+
+    /// The bytes, to be changed.
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as in `as_slice`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.body(), self.len) }
+    }
+
+    /// The number of usable bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True if there are no usable bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The kind of memory behind it.
+    #[must_use]
+    pub fn backing(&self) -> Backing {
+        self.backing
+    }
+
+    fn map(len: usize, backing: Backing) -> Result<(Self, OwnedFd), RegionError> {
+        let failed = |step| move |source| RegionError::new(backing, step, len, source);
+        let page = memory::page_size();
+        let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let body = len
+            .max(1)
+            .checked_next_multiple_of(page)
+            .ok_or_else(too_large)
+            .map_err(failed(Step::Reserve))?;
+        let whole = body
+            .checked_add(2 * page)
+            .ok_or_else(too_large)
+            .map_err(failed(Step::Reserve))?;
+
+        let fd = match backing {
+            Backing::MemfdSecret => memory::memfd_secret(),
+            Backing::Locked => memory::memfd_create(c"envward"),
+        }
+        .map_err(failed(Step::Create))?;
+        memory::set_len(fd.as_fd(), body).map_err(failed(Step::Resize))?;
+        let mut mapping = Mapping::reserve(whole).map_err(failed(Step::Reserve))?;
+        // SAFETY: the reservation is new and nobody refers to it.
+        unsafe { mapping.place_shared(page, body, fd.as_fd()) }.map_err(failed(Step::Map))?;
+        // A secret file is locked and left out of dumps by nature.
+        if backing == Backing::Locked {
+            mapping.lock(page, body).map_err(failed(Step::Lock))?;
+            mapping
+                .advise(page, body, Advice::DontDump)
+                .map_err(failed(Step::Advise))?;
+        }
+        mapping
+            .advise(page, body, Advice::DontFork)
+            .map_err(failed(Step::Advise))?;
+
+        let mut region = Self {
+            mapping,
+            len,
+            backing,
+            wipe: true,
+        };
+        for (byte, expected) in region.slack().iter_mut().zip(canary()) {
+            *byte = expected;
+        }
+        Ok((region, fd))
+    }
+
+    /// The first byte after the leading guard page.
+    fn body(&self) -> *mut u8 {
+        self.mapping
+            .base()
+            .as_ptr()
+            .wrapping_add(memory::page_size())
+    }
+
+    fn body_len(&self) -> usize {
+        self.mapping.size() - 2 * memory::page_size()
+    }
+
+    /// What is left of the last page.
+    fn slack(&mut self) -> &mut [u8] {
+        // SAFETY: the body has `body_len` mapped, initialised bytes of which
+        // these are the last; the borrow is exclusive.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.body().add(self.len), self.body_len() - self.len)
+        }
+    }
+
+    /// Aborts if anything wrote behind the end: the process can no longer
+    /// vouch for its memory, and unwinding would run more of its code.
+    fn check_canary(&mut self) {
+        let intact = self
+            .slack()
+            .iter()
+            .zip(canary())
+            .all(|(byte, expected)| *byte == expected);
+        if !intact {
+            std::process::abort();
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        if self.wipe {
+            self.check_canary();
+            // SAFETY: the body has `body_len` mapped bytes, and it is aligned
+            // to a page and a multiple of one long.
+            unsafe { wipe(self.body(), self.body_len()) };
+        }
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region")
+            .field("len", &self.len)
+            .field("backing", &self.backing)
+            .field("bytes", &format_args!("[redacted]"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A region that another process is to map: it keeps its descriptor.
+///
+/// Dropped without [`deliver`](Self::deliver) it is wiped like any other.
+pub struct Delivery {
+    region: Region,
+    fd: OwnedFd,
+}
+
+impl Delivery {
+    pub(crate) fn new(len: usize, backing: Backing) -> Result<Self, RegionError> {
+        let (region, fd) = Region::map(len, backing)?;
+        Ok(Self { region, fd })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.region.as_slice()
+    }
+
+    /// The bytes, to be changed.
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.region.as_mut_slice()
+    }
+
+    /// The length in bytes that the other process maps: whole pages.
+    #[must_use]
+    pub fn mapped_len(&self) -> usize {
+        self.region.body_len()
+    }
+
+    /// Gives the bytes away: takes them out of this process's memory without
+    /// wiping them, and returns the descriptor, whose pages are the bytes and
+    /// zeros up to the end of the last one.
+    ///
+    /// An open secret descriptor can be stolen (`pidfd_getfd(2)`), so close it
+    /// as soon as the other process has mapped it. For [`Backing::Locked`] the
+    /// pages are not locked again until that process does so.
+    #[must_use = "closing the descriptor destroys the bytes"]
+    pub fn deliver(self) -> OwnedFd {
+        let Self { mut region, fd } = self;
+        region.check_canary();
+        region.slack().fill(0);
+        region.wipe = false;
+        fd
+    }
+}
+
+impl AsFd for Delivery {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Overwrites bytes that are about to be given up, in a way that the compiler
+/// must not leave out.
+pub(crate) fn wipe_slice(bytes: &mut [u8]) {
+    for byte in bytes {
+        // SAFETY: the reference is valid and exclusive.
+        unsafe { std::ptr::write_volatile(byte, 0) };
+    }
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// Overwrites `len` bytes word by word.
+///
+/// # Safety
+///
+/// `start` must be aligned to a word, `len` a multiple of one, and the range
+/// mapped writable with no reference into it.
+unsafe fn wipe(start: *mut u8, len: usize) {
+    let words = start.cast::<u64>();
+    for at in 0..len / size_of::<u64>() {
+        // SAFETY: inside the range that the caller vouches for.
+        unsafe { words.add(at).write_volatile(0) };
+    }
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// The endless canary of this process: random, never zero, the same for all
+/// regions.
+fn canary() -> impl Iterator<Item = u8> {
+    static PATTERN: OnceLock<[u8; 8]> = OnceLock::new();
+    let pattern = PATTERN.get_or_init(|| {
+        let random = RandomState::new().hash_one(0u8);
+        random.to_le_bytes().map(|byte| byte | 1)
+    });
+    pattern.iter().copied().cycle()
+}

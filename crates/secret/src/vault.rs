@@ -1,0 +1,401 @@
+//! The entries of a program's environment, in protected memory.
+
+use std::fmt;
+
+use envward_kernel::memory;
+
+use crate::region::wipe_slice;
+use crate::{Backing, Region, RegionError};
+
+/// The longest entry in bytes, name, `=` and the final NUL included: what
+/// `execve(2)` allows for one string (`MAX_ARG_STRLEN`, 32 pages of 4 KiB).
+pub const MAX_ENTRY: usize = 128 * 1024;
+
+/// An arena of `NAME=value\0` entries, back to back in one protected region,
+/// and an index to it in ordinary memory.
+///
+/// A later entry replaces an earlier one of the same name; the bytes of the
+/// earlier one are wiped and the arena is closed up, so entries are always
+/// dense and in the order in which they were last set.
+pub struct Vault {
+    arena: Region,
+    used: usize,
+    index: Vec<Slot>,
+}
+
+struct Slot {
+    name: String,
+    origin: String,
+    offset: usize,
+    len: usize,
+}
+
+impl Vault {
+    /// An empty vault of one page; it grows by doubling.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn new(backing: Backing) -> Result<Self, RegionError> {
+        Ok(Self {
+            arena: Region::new(memory::page_size(), backing)?,
+            used: 0,
+            index: Vec::new(),
+        })
+    }
+
+    /// Starts an entry that is built piece by piece.
+    ///
+    /// `origin` says for messages where the value comes from, such as
+    /// `app.env:3`.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::InvalidName`] if `name` is empty or holds `=` or NUL,
+    /// [`VaultError::TooLong`], [`VaultError::Memory`].
+    pub fn writer(&mut self, name: &str, origin: &str) -> Result<EntryWriter<'_>, VaultError> {
+        check_name(name)?;
+        let mut writer = EntryWriter {
+            start: self.used,
+            end: self.used,
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            vault: self,
+        };
+        writer.append(name.as_bytes())?;
+        writer.append(b"=")?;
+        Ok(writer)
+    }
+
+    /// Adds an entry whose value is already in memory, which should be
+    /// protected memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`writer`](Self::writer) and [`EntryWriter::push`].
+    pub fn insert(&mut self, name: &str, origin: &str, value: &[u8]) -> Result<(), VaultError> {
+        let mut writer = self.writer(name, origin)?;
+        writer.push(value)?;
+        writer.commit()
+    }
+
+    /// The value of a variable.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        let slot = self.index.iter().find(|slot| slot.name == name)?;
+        Some(&self.arena.as_slice()[slot.value_range()])
+    }
+
+    /// The entries in their order.
+    pub fn entries(&self) -> Entries<'_> {
+        Entries {
+            slots: self.index.iter(),
+        }
+    }
+
+    /// The number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// True if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The whole arena, a multiple of a page: the entries at the offsets that
+    /// [`entries`](Self::entries) tells, then zeros.
+    #[must_use]
+    pub fn image(&self) -> &[u8] {
+        self.arena.as_slice()
+    }
+
+    /// The kind of memory that the vault is made of.
+    #[must_use]
+    pub fn backing(&self) -> Backing {
+        self.arena.backing()
+    }
+
+    fn reserve(&mut self, end: usize) -> Result<(), RegionError> {
+        if end <= self.arena.len() {
+            return Ok(());
+        }
+        let mut len = self.arena.len();
+        while len < end {
+            // Entries are limited, so doubling from one page cannot overflow.
+            len *= 2;
+        }
+        let mut arena = Region::new(len, self.arena.backing())?;
+        arena.as_mut_slice()[..self.arena.len()].copy_from_slice(self.arena.as_slice());
+        self.arena = arena;
+        Ok(())
+    }
+
+    /// Takes an entry out, closes the gap and wipes what becomes free.
+    fn remove(&mut self, position: usize) {
+        let slot = self.index.remove(position);
+        let used = self.used - slot.len;
+        let bytes = self.arena.as_mut_slice();
+        bytes.copy_within(slot.offset + slot.len..self.used, slot.offset);
+        wipe_slice(&mut bytes[used..self.used]);
+        self.used = used;
+        for later in &mut self.index[position..] {
+            later.offset -= slot.len;
+        }
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.index.iter().map(|slot| slot.name.as_str());
+        f.debug_struct("Vault")
+            .field("names", &names.collect::<Vec<_>>())
+            .field("arena", &self.arena)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    fn value_range(&self) -> std::ops::Range<usize> {
+        self.offset + self.name.len() + 1..self.offset + self.len - 1
+    }
+}
+
+/// An entry being built at the end of the arena.
+///
+/// Nothing of it remains unless it is [committed](Self::commit).
+pub struct EntryWriter<'vault> {
+    vault: &'vault mut Vault,
+    name: String,
+    origin: String,
+    start: usize,
+    end: usize,
+}
+
+impl EntryWriter<'_> {
+    /// Appends bytes to the value.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NulInValue`], [`VaultError::TooLong`],
+    /// [`VaultError::Memory`]. Nothing is appended then.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        if bytes.contains(&0) {
+            return Err(VaultError::NulInValue {
+                name: self.name.clone(),
+                origin: self.origin.clone(),
+            });
+        }
+        self.append(bytes)
+    }
+
+    /// Appends the value of an earlier variable, inside protected memory;
+    /// false if there is none of that name. A variable's own name means its
+    /// earlier value.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::TooLong`], [`VaultError::Memory`].
+    pub fn push_value_of(&mut self, name: &str) -> Result<bool, VaultError> {
+        let Some(slot) = self.vault.index.iter().find(|slot| slot.name == name) else {
+            return Ok(false);
+        };
+        let range = slot.value_range();
+        let len = range.len();
+        self.make_room(len)?;
+        let end = self.end;
+        self.vault.arena.as_mut_slice().copy_within(range, end);
+        self.end += len;
+        Ok(true)
+    }
+
+    /// Completes the entry and replaces an earlier one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::TooLong`], [`VaultError::Memory`]: the entry is undone
+    /// and an earlier one stays.
+    pub fn commit(mut self) -> Result<(), VaultError> {
+        self.append(b"\0")?;
+        let len = self.end - self.start;
+        let earlier = self
+            .vault
+            .index
+            .iter()
+            .position(|slot| slot.name == self.name);
+        self.vault.index.push(Slot {
+            name: std::mem::take(&mut self.name),
+            origin: std::mem::take(&mut self.origin),
+            offset: self.start,
+            len,
+        });
+        self.vault.used = self.end;
+        if let Some(position) = earlier {
+            self.vault.remove(position);
+        }
+        // Nothing is left to undo.
+        self.start = self.end;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        self.make_room(bytes.len())?;
+        let end = self.end + bytes.len();
+        self.vault.arena.as_mut_slice()[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+        Ok(())
+    }
+
+    fn make_room(&mut self, len: usize) -> Result<(), VaultError> {
+        let total = (self.end - self.start).saturating_add(len);
+        if total > MAX_ENTRY {
+            return Err(VaultError::TooLong {
+                name: self.name.clone(),
+                origin: self.origin.clone(),
+            });
+        }
+        self.vault
+            .reserve(self.end + len)
+            .map_err(VaultError::Memory)
+    }
+}
+
+impl Drop for EntryWriter<'_> {
+    fn drop(&mut self) {
+        if self.start < self.end {
+            wipe_slice(&mut self.vault.arena.as_mut_slice()[self.start..self.end]);
+        }
+    }
+}
+
+impl fmt::Debug for EntryWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntryWriter")
+            .field("name", &self.name)
+            .field("len", &(self.end - self.start))
+            .finish_non_exhaustive()
+    }
+}
+
+/// One entry of a [`Vault`], without its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry<'vault> {
+    /// The variable's name.
+    pub name: &'vault str,
+    /// Where `NAME=value\0` starts in the image, in bytes.
+    pub offset: usize,
+    /// Its length in bytes with the final NUL.
+    pub len_with_nul: usize,
+    /// Where the value comes from.
+    pub origin: &'vault str,
+}
+
+/// The entries of a [`Vault`] in their order.
+#[derive(Clone)]
+pub struct Entries<'vault> {
+    slots: std::slice::Iter<'vault, Slot>,
+}
+
+impl<'vault> Iterator for Entries<'vault> {
+    type Item = Entry<'vault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.slots.next().map(|slot| Entry {
+            name: &slot.name,
+            offset: slot.offset,
+            len_with_nul: slot.len,
+            origin: &slot.origin,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
+
+impl fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+/// Why an entry could not be stored. Holds names and origins, never a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// The name is empty or holds `=` or NUL. Only what is before that
+    /// character is kept: what is behind it may have been meant as a value.
+    #[error("{} is not a name of a variable: it {problem}", quoted(.before))]
+    InvalidName {
+        /// The name up to the first character that it must not have.
+        before: String,
+        /// What is wrong with it.
+        problem: NameProblem,
+    },
+    /// The value holds a NUL byte, which no environment variable can.
+    #[error("the value of {name} ({origin}) contains a NUL byte, which no variable can hold")]
+    NulInValue {
+        /// The variable.
+        name: String,
+        /// Where the value comes from.
+        origin: String,
+    },
+    /// The entry is longer than [`MAX_ENTRY`].
+    #[error(
+        "the value of {name} ({origin}) is too long: name and value may have {} bytes",
+        MAX_ENTRY - 2
+    )]
+    TooLong {
+        /// The variable.
+        name: String,
+        /// Where the value comes from.
+        origin: String,
+    },
+    /// No protected memory.
+    #[error(transparent)]
+    Memory(RegionError),
+}
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameProblem {
+    /// It has no characters.
+    Empty,
+    /// It holds `=`.
+    EqualsSign,
+    /// It holds a NUL character.
+    Nul,
+}
+
+impl fmt::Display for NameProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "is empty",
+            Self::EqualsSign => "is followed by `=`",
+            Self::Nul => "is followed by a NUL character",
+        })
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.escape_debug())
+}
+
+fn check_name(name: &str) -> Result<(), VaultError> {
+    let (before, problem) = match name.find(['=', '\0']) {
+        None if name.is_empty() => ("", NameProblem::Empty),
+        None => return Ok(()),
+        Some(at) if name.as_bytes()[at] == b'=' => (&name[..at], NameProblem::EqualsSign),
+        Some(at) => (&name[..at], NameProblem::Nul),
+    };
+    Err(VaultError::InvalidName {
+        before: before.to_owned(),
+        problem,
+    })
+}
