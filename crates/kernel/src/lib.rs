@@ -23,3 +23,4 @@ pub mod seccomp;
 pub mod signal;
 pub mod spawn;
 pub mod startup;
+pub mod terminal;

@@ -89,6 +89,34 @@ pub fn try_wait_for(pid: i32) -> io::Result<Option<Change>> {
     Ok(wait4(pid, libc::WNOHANG)?.map(|(_, change)| change))
 }
 
+/// The next change of child `pid`, job control included, without waiting.
+///
+/// # Errors
+/// `ECHILD` when it is not a child.
+pub fn try_wait_for_job(pid: i32) -> io::Result<Option<Change>> {
+    Ok(wait4(pid, libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED)?.map(|(_, change)| change))
+}
+
+/// Moves the caller, the leader of a process group but not of a session, into a new group of
+/// the same session: a child opens the group and is gone when this returns.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`, `EPERM` for a session leader.
+pub fn join_new_group() -> io::Result<()> {
+    // SAFETY: the child makes one system call after another and nothing else.
+    let child = check(unsafe { libc::fork() })?;
+    if child == 0 {
+        loop {
+            // SAFETY: takes no argument; the parent kills us.
+            unsafe { libc::pause() };
+        }
+    }
+    let joined = set_group(child, child).and_then(|()| set_group(0, child));
+    let _ = crate::signal::send(child, libc::SIGKILL);
+    let _ = wait_for(child);
+    joined
+}
+
 /// The caller's process id.
 #[must_use]
 pub fn id() -> i32 {

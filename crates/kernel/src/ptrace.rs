@@ -85,6 +85,16 @@ pub(crate) fn trace_me() -> io::Result<()> {
     ptrace(libc::PTRACE_TRACEME as _, 0, 0, 0).map(drop)
 }
 
+/// The id that a tracee which has stopped with [`EVENT_EXEC`] had before its `execve`.
+///
+/// # Errors
+/// `ESRCH` when it does not stand in such a stop.
+pub fn former_id(tid: i32) -> io::Result<i32> {
+    let mut message: libc::c_ulong = 0;
+    ptrace(libc::PTRACE_GETEVENTMSG as _, tid, 0, (&raw mut message) as libc::c_ulong)?;
+    Ok(message as i32)
+}
+
 impl Running {
     /// The child `tid`, which has called [`trace_me`] (through `kernel::spawn`) or was
     /// cloned by a tracee with `CLONE_PTRACE`.
@@ -219,16 +229,6 @@ impl Stopped {
     pub fn set_signal_mask(&self, mask: SignalSet) -> io::Result<()> {
         let bits = mask.bits();
         ptrace(libc::PTRACE_SETSIGMASK, self.tid, size_of::<u64>() as _, (&raw const bits) as libc::c_ulong).map(drop)
-    }
-
-    /// The number that came with an event: the former thread id, for [`EVENT_EXEC`].
-    ///
-    /// # Errors
-    /// `ESRCH`.
-    pub fn event_message(&self) -> io::Result<u64> {
-        let mut message: libc::c_ulong = 0;
-        ptrace(libc::PTRACE_GETEVENTMSG as _, self.tid, 0, (&raw mut message) as libc::c_ulong)?;
-        Ok(message)
     }
 
     /// Runs one instruction, or one system call; `signal` 0 delivers none.

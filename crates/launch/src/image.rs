@@ -70,7 +70,7 @@ impl Image {
             compat: random_address(Abi::Compat).map_err(ImageError::Random)?,
         };
         for entry in vault.entries() {
-            let length = entry.len - 1;
+            let length = entry.len_with_nul - 1;
             let value_at = entry.name.len() + 1;
             image.append(entry.name, entry.name, &vault.image()[entry.offset + value_at..entry.offset + length]);
         }
@@ -79,7 +79,7 @@ impl Image {
 
     /// The vault's entries, and at least half a page for aliases.
     fn capacity(vault: &Vault) -> usize {
-        let needed: usize = vault.entries().map(|entry| entry.len).sum();
+        let needed: usize = vault.entries().map(|entry| entry.len_with_nul).sum();
         (needed + page_size() / 2).next_multiple_of(page_size())
     }
 
@@ -140,8 +140,10 @@ impl Image {
     /// entry belongs to none.
     #[must_use]
     pub fn locate(&self, abi: Abi, pointer: u64) -> Location {
-        let Some(offset) =
-            usize::try_from(pointer).ok().and_then(|pointer| pointer.checked_sub(self.base(abi))).filter(|o| *o < self.size())
+        let Some(offset) = usize::try_from(pointer)
+            .ok()
+            .and_then(|pointer| pointer.checked_sub(self.base(abi)))
+            .filter(|o| *o < self.size())
         else {
             return Location::Outside;
         };
@@ -294,7 +296,8 @@ mod tests {
         drop(mapping);
         // memfd_secret cannot be read(2): that is the point.
         assert!(File::from(copy).read(&mut [0; 8]).is_err());
-        let locked = Image { region: Region::new(image.size(), Backing::Locked).unwrap(), used: 0, entries: vec![], ..image };
+        let locked =
+            Image { region: Region::new(image.size(), Backing::Locked).unwrap(), used: 0, entries: vec![], ..image };
         let mut locked = locked;
         for (name, value) in [("A", b"one"), ("B", b"two")] {
             locked.append(name, name, value).unwrap();

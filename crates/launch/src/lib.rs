@@ -1,1 +1,15 @@
-//! envward-launch
+//! Launching a program with secrets in its environment: the initial stack (pure), the
+//! injection at the exec boundary, and the supervision of every exec in the tree.
+#![forbid(unsafe_code)]
+
+pub mod carry;
+pub mod companion;
+pub mod forwarding;
+pub mod group;
+pub mod image;
+pub mod inject;
+pub mod mode;
+pub mod stack;
+pub mod start;
+pub mod supervise;
+pub mod tree;

@@ -156,6 +156,13 @@ impl Registers {
         self.0.rsp as usize
     }
 
+    /// Address of the instruction that entered the kernel, for a program that is in a system
+    /// call or has just left one.
+    #[must_use]
+    pub const fn last_syscall(&self) -> usize {
+        self.0.rip as usize - self.abi().syscall_instruction().len()
+    }
+
     /// The same registers with another stack pointer.
     #[must_use]
     pub const fn with_stack_pointer(mut self, address: usize) -> Self {

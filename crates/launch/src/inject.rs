@@ -1,0 +1,411 @@
+//! Putting secrets into a program that has not run its first instruction yet.
+//!
+//! The order is what protects: the new stack is written while the program has nothing to
+//! hide; it is made non-dumpable before any secret is in it; the descriptor of its copy exists
+//! only while it is non-dumpable and is closed before it runs.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use envward_kernel::arch::{Abi, Registers, Syscall};
+use envward_kernel::poll;
+use envward_kernel::process::Ending;
+use envward_kernel::ptrace::{Outcome, Reason, Running, Stopped};
+use envward_kernel::remote_memory;
+use envward_kernel::seccomp::{Answer, Listener, Notification};
+use envward_secret::{Backing, RegionError};
+
+use crate::image::Image;
+use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, StackError};
+
+/// Why an injection did not come to its end. The program must not run then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// The program died meanwhile; nothing is left to do.
+    #[error("the program ended during the injection")]
+    Gone(Ending),
+    /// A ptrace operation failed.
+    #[error("cannot {step}: {source}")]
+    Trace {
+        /// What was being done.
+        step: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The initial stack could not be read, or is not one.
+    #[error("the initial stack cannot be used: {0}")]
+    Stack(#[from] StackError),
+    /// There is no system call instruction in the vDSO.
+    #[error("the program's vDSO has no system call instruction (is the kernel booted with vdso=0?)")]
+    NoGadget,
+    /// A system call made in the program's name failed.
+    #[error("{call:?} in the program failed: {source}")]
+    Call {
+        /// Which.
+        call: Syscall,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// No protected memory for the program's copy.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+}
+
+/// How far the program shall be closed to other processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Openness {
+    /// Non-dumpable for good.
+    Closed,
+    /// Non-dumpable while the descriptor exists, dumpable again afterwards, so that a
+    /// supervisor without privileges can handle its next exec.
+    Reopened,
+}
+
+/// A program between its `execve` and its first instruction.
+#[derive(Debug)]
+pub struct Fresh {
+    tracee: Stopped,
+    registers: Registers,
+    stack: InitialStack,
+    /// Address of a system call instruction in the vDSO.
+    gadget: usize,
+}
+
+/// What the injection needs of the supervisor.
+pub struct Kit<'a> {
+    /// Where the trap for the descriptor arrives.
+    pub listener: &'a Listener,
+    /// Where other processes' notifications wait meanwhile.
+    pub queue: &'a mut VecDeque<Notification>,
+    /// Positions of the gadgets in the vDSOs, which are the same in all processes.
+    pub gadgets: &'a mut Gadgets,
+}
+
+/// Where the system call instructions are, as offsets into the vDSOs.
+#[derive(Debug, Default)]
+pub struct Gadgets {
+    native: Option<usize>,
+    compat: Option<usize>,
+}
+
+impl Gadgets {
+    fn slot(&mut self, abi: Abi) -> &mut Option<usize> {
+        match abi {
+            Abi::Native => &mut self.native,
+            Abi::Compat => &mut self.compat,
+        }
+    }
+}
+
+/// `PR_SET_PDEATHSIG`, `PR_SET_DUMPABLE`, `SIGKILL` and flags for injected calls: the
+/// kernel's numbers, the same for both interfaces.
+mod number {
+    pub(super) const PR_SET_PDEATHSIG: u64 = 1;
+    pub(super) const PR_SET_DUMPABLE: u64 = 4;
+    pub(super) const SIGKILL: u64 = 9;
+    pub(super) const SIGCHLD: u64 = 17;
+    pub(super) const CLONE_PTRACE: u64 = 0x2000;
+    pub(super) const CLONE_PARENT: u64 = 0x8000;
+    pub(super) const PROT_READ_WRITE: u64 = 1 | 2;
+    pub(super) const MAP_SHARED: u64 = 1;
+    pub(super) const MAP_PRIVATE: u64 = 2;
+    pub(super) const MAP_ANONYMOUS: u64 = 0x20;
+    pub(super) const MAP_NORESERVE: u64 = 0x4000;
+    pub(super) const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+    pub(super) const MADV_DONTDUMP: u64 = 16;
+}
+
+/// An empty descriptor argument.
+const NO_DESCRIPTOR: u64 = u64::MAX;
+/// How often a trap that does not come is checked against the program's death.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+fn tracing(step: &'static str) -> impl Fn(io::Error) -> InjectError {
+    move |source| InjectError::Trace { step, source }
+}
+
+impl Fresh {
+    /// Looks at a program that has stopped after its `execve`.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn new(tracee: Stopped, gadgets: &mut Gadgets) -> Result<Self, InjectError> {
+        let registers = tracee.registers().map_err(tracing("read the registers"))?;
+        let stack = read_stack(tracee.tid(), &registers)?;
+        let gadget = find_gadget(tracee.tid(), &registers, &stack, gadgets)?;
+        Ok(Self { tracee, registers, stack, gadget })
+    }
+
+    /// The kind of program.
+    #[must_use]
+    pub const fn abi(&self) -> Abi {
+        self.registers.abi()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub const fn pid(&self) -> i32 {
+        self.tracee.tid()
+    }
+
+    /// Its environment pointers.
+    #[must_use]
+    pub fn envp(&self) -> &[u64] {
+        self.stack.envp()
+    }
+
+    /// Whether it has more privileges than its caller (`AT_SECURE`): such programs get no
+    /// secrets.
+    #[must_use]
+    pub fn is_privileged(&self) -> bool {
+        self.stack.auxiliary(AT_SECURE).is_some_and(|value| value != 0)
+    }
+
+    /// The tracee, as it was.
+    pub fn into_tracee(self) -> Stopped {
+        self.tracee
+    }
+
+    /// Gives the program the environment `envp`. Only while it is dumpable, without
+    /// privileges.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn set_environment(&mut self, envp: &[u64]) -> Result<(), InjectError> {
+        let new = self.stack.render(envp);
+        remote_memory::write(self.tracee.tid(), new.stack_pointer, &new.bytes)
+            .map_err(tracing("write the new stack"))?;
+        self.registers = self.registers.with_stack_pointer(new.stack_pointer);
+        Ok(())
+    }
+
+    /// Makes the program non-dumpable, or dumpable again.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn set_dumpable(self, dumpable: bool) -> Result<Self, InjectError> {
+        self.call_and_check(Syscall::Prctl, [number::PR_SET_DUMPABLE, u64::from(dumpable), 0, 0, 0, 0])
+    }
+
+    /// Goes on in a copy of the process, whose memory was never dumpable, and kills the
+    /// original: whoever opened its memory before it was closed holds the memory of a corpse.
+    /// The copy is a sibling of the original, a child of the supervisor.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn fork_away(self) -> Result<Self, InjectError> {
+        let flags = number::CLONE_PARENT | number::CLONE_PTRACE | number::SIGCHLD;
+        let (original, pid) = self.call(Syscall::Clone, [flags, 0, 0, 0, 0, 0])?;
+        let pid = original.check(Syscall::Clone, pid)?;
+        let Self { tracee, registers, stack, gadget } = original;
+        let copy = Running::adopted(pid as i32).wait().map_err(tracing("wait for the copy"))?;
+        tracee.kill();
+        match copy {
+            Outcome::Gone(ending) => Err(InjectError::Gone(ending)),
+            Outcome::Stopped(tracee, _) => {
+                tracee
+                    .set_events(envward_kernel::ptrace::Events::None)
+                    .map_err(tracing("choose the options of the copy"))?;
+                let copy = Self { tracee, registers, stack, gadget };
+                copy.call_and_check(Syscall::Prctl, [number::PR_SET_PDEATHSIG, number::SIGKILL, 0, 0, 0, 0])
+            }
+        }
+    }
+
+    /// Maps `copy`, a copy of the image, at its address and closes its descriptor.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn map_copy(self, image: &Image, copy: OwnedFd, kit: &mut Kit<'_>) -> Result<Self, InjectError> {
+        let (address, length) = (image.base(self.abi()) as u64, image.size() as u64);
+        let (fresh, descriptor) = self.hand_over(copy, kit)?;
+        let flags = number::MAP_SHARED | number::MAP_FIXED_NOREPLACE;
+        let fresh = fresh.map(address, length, flags, descriptor)?;
+        let mut fresh = fresh.call_and_check(Syscall::Close, [descriptor, 0, 0, 0, 0, 0])?;
+        if image.backing() == Backing::Locked {
+            // What memfd_secret is by nature, ordinary memory must be told.
+            fresh = fresh.call_and_check(Syscall::Mlock, [address, length, 0, 0, 0, 0])?;
+            fresh = fresh.call_and_check(Syscall::Madvise, [address, length, number::MADV_DONTDUMP, 0, 0, 0])?;
+        }
+        Ok(fresh)
+    }
+
+    /// Makes ready to run; the caller restores the signal mask and detaches.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn finish(self) -> Result<Stopped, InjectError> {
+        self.tracee.set_registers(&self.registers).map_err(tracing("set the registers"))?;
+        Ok(self.tracee)
+    }
+
+    fn map(self, address: u64, length: u64, flags: u64, descriptor: u64) -> Result<Self, InjectError> {
+        let arguments = [address, length, number::PROT_READ_WRITE, flags, descriptor, 0];
+        let (fresh, result) = self.call(Syscall::Mmap, arguments)?;
+        // An address may look negative in 32 bits; it is right or wrong as a whole.
+        let result = match fresh.abi() {
+            Abi::Native => result.cast_unsigned(),
+            Abi::Compat => u64::from(result as u32),
+        };
+        if result == address { Ok(fresh) } else { Err(call_error(Syscall::Mmap, result.cast_signed())) }
+    }
+
+    /// Puts `descriptor` into the program's table and returns its number there.
+    fn hand_over(self, descriptor: OwnedFd, kit: &mut Kit<'_>) -> Result<(Self, u64), InjectError> {
+        let Self { tracee, registers, stack, gadget } = self;
+        // An execve without the cookie only traps; its arguments are never looked at.
+        let calling = registers.calling(gadget, Syscall::Execve, [0; 6]);
+        tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
+        let mut running = tracee.step(0).map_err(tracing("let the program trap"))?;
+        loop {
+            let [ready] =
+                poll::wait([Some(kit.listener.as_fd())], Some(PATIENCE)).map_err(tracing("wait for the trap"))?;
+            if !ready.readable {
+                match running.try_wait().map_err(tracing("wait for the trap"))? {
+                    Err(still) => running = still,
+                    Ok(Outcome::Gone(ending)) => return Err(InjectError::Gone(ending)),
+                    Ok(Outcome::Stopped(stopped, reason)) => {
+                        running = stopped.step(pass_on(reason)).map_err(tracing("let the program trap"))?;
+                    }
+                }
+                continue;
+            }
+            let Some(notification) = kit.listener.receive().map_err(tracing("receive the trap"))? else { continue };
+            if notification.tid == running.tid() {
+                if let Err(error) = kit.listener.answer_with_descriptor(&notification, descriptor.as_fd()) {
+                    let number = error.raw_os_error().unwrap_or(EPERM);
+                    let _ = kit.listener.answer(&notification, Answer::Fail(number));
+                }
+                break;
+            }
+            kit.queue.push_back(notification);
+        }
+        let (tracee, result) = settle(running)?;
+        let fresh = Self { tracee, registers, stack, gadget };
+        let number = fresh.check(Syscall::Execve, result)?;
+        Ok((fresh, number))
+    }
+
+    fn call(self, call: Syscall, arguments: [u64; 6]) -> Result<(Self, i64), InjectError> {
+        let Self { tracee, registers, stack, gadget } = self;
+        let (tracee, result) = call_in(tracee, &registers, gadget, call, arguments)?;
+        Ok((Self { tracee, registers, stack, gadget }, result))
+    }
+
+    fn call_and_check(self, call: Syscall, arguments: [u64; 6]) -> Result<Self, InjectError> {
+        let (fresh, result) = self.call(call, arguments)?;
+        fresh.check(call, result)?;
+        Ok(fresh)
+    }
+
+    fn check(&self, call: Syscall, result: i64) -> Result<u64, InjectError> {
+        u64::try_from(result).map_err(|_| call_error(call, result))
+    }
+}
+
+/// `EPERM`, for an error that has no number.
+const EPERM: i32 = 1;
+
+fn call_error(call: Syscall, result: i64) -> InjectError {
+    let number = i32::try_from(result.unsigned_abs()).unwrap_or(EPERM);
+    InjectError::Call { call, source: io::Error::from_raw_os_error(number) }
+}
+
+/// Makes one system call in a stopped program and returns what it returned.
+fn call_in(
+    tracee: Stopped,
+    registers: &Registers,
+    gadget: usize,
+    call: Syscall,
+    arguments: [u64; 6],
+) -> Result<(Stopped, i64), InjectError> {
+    let calling = registers.calling(gadget, call, arguments);
+    tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
+    settle(tracee.step(0).map_err(tracing("make a call"))?)
+}
+
+/// Waits for the end of a single step. All signals are blocked, so only `SIGSTOP` can come
+/// in between; it takes effect when the program is detached.
+fn settle(mut running: Running) -> Result<(Stopped, i64), InjectError> {
+    loop {
+        match running.wait().map_err(tracing("wait for a call"))? {
+            Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
+            Outcome::Stopped(stopped, Reason::Trap) => {
+                let result = stopped.registers().map_err(tracing("read the registers"))?.result();
+                return Ok((stopped, result));
+            }
+            Outcome::Stopped(stopped, reason) => {
+                running = stopped.step(pass_on(reason)).map_err(tracing("go on with a call"))?;
+            }
+        }
+    }
+}
+
+/// The signal to go on with after a stop that we did not ask for.
+pub(crate) const fn pass_on(reason: Reason) -> i32 {
+    match reason {
+        Reason::Trap | Reason::Event(_) => 0,
+        Reason::Signal(signal) => signal,
+    }
+}
+
+/// Maps the scratch slots below the image in a program that is about to exec, unless it or
+/// its parent has them already. The registers are put back.
+///
+/// # Errors
+/// See [`InjectError`].
+pub fn map_scratch(tracee: Stopped, registers: &Registers, image: &Image) -> Result<Stopped, InjectError> {
+    let address = image.scratch(registers.abi(), 0) as u64;
+    let flags = number::MAP_PRIVATE | number::MAP_ANONYMOUS | number::MAP_NORESERVE | number::MAP_FIXED_NOREPLACE;
+    let length = crate::image::SCRATCH_SIZE as u64;
+    let arguments = [address, length, number::PROT_READ_WRITE, flags, NO_DESCRIPTOR, 0];
+    let (tracee, _result) = call_in(tracee, registers, registers.last_syscall(), Syscall::Mmap, arguments)?;
+    tracee.set_registers(registers).map_err(tracing("set the registers"))?;
+    Ok(tracee)
+}
+
+/// The most that is read of an initial stack: the kernel allows a quarter of the stack limit,
+/// usually 2 MiB, for the vectors and their strings.
+const MAX_STACK: usize = 6 * 1024 * 1024;
+
+fn read_stack(tid: i32, registers: &Registers) -> Result<InitialStack, InjectError> {
+    let start = registers.stack_pointer();
+    let size = registers.abi().pointer_size();
+    let mut bytes = vec![0; 8192 - start % 4096];
+    let mut filled = 0;
+    loop {
+        let read = remote_memory::read(tid, start + filled, &mut bytes[filled..]).map_err(tracing("read the stack"))?;
+        filled += read;
+        match InitialStack::parse(&bytes[..filled], start, size) {
+            Err(StackError::Incomplete) if read > 0 && filled < MAX_STACK => bytes.resize(filled * 2, 0),
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// The most that is searched of a vDSO.
+const MAX_VDSO: usize = 4 * 4096;
+
+fn find_gadget(
+    tid: i32,
+    registers: &Registers,
+    stack: &InitialStack,
+    gadgets: &mut Gadgets,
+) -> Result<usize, InjectError> {
+    let base = stack.auxiliary(AT_SYSINFO_EHDR).ok_or(InjectError::NoGadget)? as usize;
+    let slot = gadgets.slot(registers.abi());
+    let offset = match *slot {
+        Some(offset) => offset,
+        None => {
+            let mut bytes = vec![0; MAX_VDSO];
+            let read = remote_memory::read(tid, base, &mut bytes).map_err(tracing("read the vDSO"))?;
+            let instruction = registers.abi().syscall_instruction();
+            let found = bytes[..read].windows(2).position(|window| window == instruction);
+            *slot.insert(found.ok_or(InjectError::NoGadget)?)
+        }
+    };
+    Ok(base + offset)
+}

@@ -1,0 +1,73 @@
+//! The three ways to keep a tree's secrets, and which of them this machine allows.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use envward_kernel::capability::{self, Capability};
+
+/// How the processes of a tree are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Processes are non-dumpable and their execs are supervised. Needs `CAP_SYS_PTRACE`.
+    Full,
+    /// Processes stay dumpable, so that a supervisor without privileges can handle their
+    /// execs; the secret pages cannot be read from outside all the same.
+    Supervised,
+    /// Processes are non-dumpable and may not exec: a supervisor without privileges could
+    /// not look at what such an exec would carry.
+    Sealed,
+}
+
+impl Mode {
+    /// All modes, strongest first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Supervised, Self::Sealed];
+
+    /// The mode that is chosen when none is asked for.
+    ///
+    /// # Errors
+    /// When the kernel does not tell the capabilities.
+    pub fn strongest() -> io::Result<Self> {
+        Ok(if capability::is_effective(Capability::SysPtrace)? { Self::Full } else { Self::Supervised })
+    }
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Supervised => "supervised",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.name() == name)
+            .ok_or_else(|| format!("unknown mode {name:?}: use full, supervised or sealed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
+        assert!("Full".parse::<Mode>().unwrap_err().contains("full, supervised or sealed"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Starting a tree: from a vault and a command line to a running [`Tree`].
+
+use std::ffi::{CStr, CString};
+use std::io;
+
+use envward_kernel::arch::{self, Cookie};
+use envward_kernel::prctl;
+use envward_kernel::signal::{self, SignalQueue, SignalSet};
+use envward_kernel::spawn::{self, Plan, SpawnError, Spawned};
+use envward_secret::{RegionError, Vault};
+
+use crate::companion::Home;
+use crate::group::Group;
+use crate::image::{self, Image, ImageError};
+use crate::inject::InjectError;
+use crate::mode::Mode;
+use crate::supervise::{Permit, Report, Supervisor};
+use crate::tree::Tree;
+
+/// What to start.
+#[derive(Debug)]
+pub struct Command<'a> {
+    /// The files to try, in order.
+    pub paths: &'a [CString],
+    /// The arguments, `argv[0]` first.
+    pub arguments: &'a [CString],
+    /// The environment without secrets.
+    pub environment: &'a [&'a CStr],
+    /// How to protect the tree.
+    pub mode: Mode,
+    /// Whether the program may write no core files.
+    pub forbid_core: bool,
+}
+
+/// Why nothing runs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The supervisor cannot prepare itself.
+    #[error("cannot {step}: {source}")]
+    Prepare {
+        /// What was being done.
+        step: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// No image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No protected memory.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// The program could not be started.
+    #[error("{}", spawn_text(.0))]
+    Spawn(SpawnError),
+    /// The secrets could not be put into it; it was killed.
+    #[error("the secrets could not be put into the program: {0}")]
+    Inject(#[from] InjectError),
+}
+
+fn spawn_text(error: &SpawnError) -> String {
+    match error {
+        SpawnError::Clone(source) => format!("cannot create a process: {source}"),
+        SpawnError::Trace(source) => format!("the program cannot be traced: {source}"),
+        SpawnError::Prepare(source) => format!("the new process cannot be prepared: {source}"),
+        SpawnError::Filter(source) => format!("the execs of the program cannot be supervised: {source}"),
+        SpawnError::Exec(source) => source.to_string(),
+        _ => "the program cannot be started".to_owned(),
+    }
+}
+
+/// Starts the program with the secrets of `vault`.
+///
+/// From here on all signals of this process are forwarded to it.
+///
+/// # Errors
+/// See [`StartError`]; nothing runs then.
+pub fn start<'a>(
+    command: &Command<'_>,
+    vault: Vault,
+    permit: &'a dyn Permit,
+    report: &'a mut dyn FnMut(Report),
+) -> Result<Tree<'a>, StartError> {
+    let preparing = |step| move |source| StartError::Prepare { step, source };
+    prctl::become_subreaper().map_err(preparing("adopt orphans"))?;
+    // An inherited "ignore" would reap our children behind our back.
+    signal::set_default(SIGCHLD).map_err(preparing("watch for children"))?;
+    let mask = signal::set_mask(SignalSet::ALL).map_err(preparing("block signals"))?;
+    let signals = SignalQueue::new().map_err(preparing("receive signals"))?;
+    let image = Image::new(&vault)?;
+    drop(vault);
+    let mut cookie = Cookie([0; 3]);
+    for word in &mut cookie.0 {
+        *word = image::random_number().map_err(preparing("get random numbers"))?;
+    }
+    let home = Home::new();
+    let companion = home.settle_here();
+    let Spawned { program, listener, .. } = spawn::spawn(&Plan {
+        paths: &references(command.paths),
+        arguments: &references(command.arguments),
+        environment: command.environment,
+        filter: &arch::exec_filter(&cookie),
+        cookie,
+        forbid_core: command.forbid_core,
+    })
+    .map_err(StartError::Spawn)?;
+    let mut supervisor = Supervisor::new(listener, image, permit, command.mode, cookie, home, report)?;
+    let program = supervisor.start(program, mask, companion)?;
+    Ok(Tree::new(supervisor, signals, Group::leave(), program))
+}
+
+fn references(strings: &[CString]) -> Vec<&CStr> {
+    strings.iter().map(CString::as_c_str).collect()
+}
+
+const SIGCHLD: i32 = 17;

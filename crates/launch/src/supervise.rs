@@ -1,0 +1,545 @@
+//! The supervisor of a tree: decides what every `execve` in it carries.
+//!
+//! One thread, one loop. A notified exec that carries nothing goes on at once. One that
+//! carries secrets is made again by the same thread, with an environment without them, and
+//! the new program gets its own copy before its first instruction. An exec under way is a
+//! [`Flight`]; the loop never waits for one, because an exec can take as long as a file
+//! system likes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+
+use envward_kernel::arch::{Abi, Cookie, ExecCall, Registers};
+use envward_kernel::process::{Change, Ending};
+use envward_kernel::ptrace::{EVENT_EXEC, Events, Outcome, Reason, Running, Stopped};
+use envward_kernel::seccomp::{Answer, Listener, Notification};
+use envward_kernel::signal::{self, SignalSet};
+use envward_kernel::{poll, ptrace, remote_memory};
+use envward_secret::RegionError;
+
+use crate::carry::{Carried, Carry, CarryError, Reader};
+use crate::companion::{Companion, Home};
+use crate::image::{Entry, Image, SLOTS};
+use crate::inject::{self, Fresh, Gadgets, InjectError, Kit, Openness};
+use crate::mode::Mode;
+use crate::stack;
+
+/// Which programs may have which secrets.
+pub trait Permit {
+    /// Whether any rule is about executables at all; without one they are not looked at.
+    fn is_restrictive(&self) -> bool;
+
+    /// Whether the program at `executable` may have `secret`.
+    fn permits(&self, secret: &str, executable: &[u8]) -> bool;
+
+    /// Whether `secret` goes to the programs that may have it even when their parent did not:
+    /// a secret for particular programs only.
+    fn is_targeted(&self, secret: &str) -> bool;
+}
+
+/// Every program may have every secret.
+#[derive(Clone, Copy, Debug)]
+pub struct PermitAll;
+
+impl Permit for PermitAll {
+    fn is_restrictive(&self) -> bool {
+        false
+    }
+
+    fn permits(&self, _secret: &str, _executable: &[u8]) -> bool {
+        true
+    }
+
+    fn is_targeted(&self, _secret: &str) -> bool {
+        false
+    }
+}
+
+/// What the supervisor has seen and done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Execs that carried nothing.
+    pub plain: u64,
+    /// Programs that secrets were put into.
+    pub injected: u64,
+    /// Execs that carried secrets and failed by themselves.
+    pub failed: u64,
+    /// Execs that were refused.
+    pub refused: u64,
+    /// Programs that were killed because an injection failed.
+    pub killed: u64,
+}
+
+/// An exec that has been let go and has not come to its end.
+#[derive(Debug)]
+struct Flight {
+    tracee: Running,
+    slot: usize,
+    carry: Carry,
+    /// As they were before the exec was changed.
+    registers: Registers,
+    mask: SignalSet,
+    companion: Companion,
+}
+
+/// The supervisor of one tree.
+pub struct Supervisor<'a> {
+    listener: Listener,
+    image: Image,
+    reader: Reader,
+    permit: &'a dyn Permit,
+    mode: Mode,
+    cookie: Cookie,
+    gadgets: Gadgets,
+    queue: VecDeque<Notification>,
+    flights: Vec<Flight>,
+    home: Home,
+    counters: Counters,
+    report: &'a mut dyn FnMut(Report),
+}
+
+/// Something that the person who started the tree should know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Report {
+    /// A process was killed, because secrets could not be put into it.
+    Killed {
+        /// Which.
+        pid: i32,
+        /// Why.
+        error: InjectError,
+    },
+    /// An exec was refused.
+    Refused {
+        /// By which thread.
+        tid: i32,
+        /// Why.
+        error: RefuseError,
+    },
+}
+
+/// Why an exec was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefuseError {
+    /// The environment could not be taken apart.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+    /// The process could not be traced.
+    #[error("the process cannot be traced: {0}")]
+    Trace(io::Error),
+    /// The mode allows none.
+    #[error("a sealed tree may not start other programs")]
+    Sealed,
+}
+
+impl std::fmt::Debug for Supervisor<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Supervisor")
+            .field("mode", &self.mode)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Error numbers that refused execs fail with.
+mod number {
+    pub(super) const EPERM: i32 = 1;
+    pub(super) const E2BIG: i32 = 7;
+    pub(super) const EFAULT: i32 = 14;
+    pub(super) const SIGTRAP: i32 = 5;
+}
+
+impl<'a> Supervisor<'a> {
+    /// A supervisor for the tree behind `listener`.
+    ///
+    /// # Errors
+    /// No protected memory.
+    pub fn new(
+        listener: Listener,
+        image: Image,
+        permit: &'a dyn Permit,
+        mode: Mode,
+        cookie: Cookie,
+        home: Home,
+        report: &'a mut dyn FnMut(Report),
+    ) -> Result<Self, RegionError> {
+        // Older kernels wake us less cleverly, and that is all.
+        let _ = listener.wake_on_same_cpu();
+        Ok(Self {
+            reader: Reader::new(&image)?,
+            home,
+            listener,
+            image,
+            permit,
+            mode,
+            cookie,
+            gadgets: Gadgets::default(),
+            queue: VecDeque::new(),
+            flights: Vec::new(),
+            counters: Counters::default(),
+            report,
+        })
+    }
+
+    /// What was seen and done so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Where notifications arrive.
+    #[must_use]
+    pub const fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// Whether another exec can be handled now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.flights.len() < SLOTS
+    }
+
+    /// Puts the secrets into the first program, which has stopped after its `execve`.
+    /// Returns its process id, which `fork_away` changes.
+    ///
+    /// # Errors
+    /// See [`InjectError`]; the program has been killed then.
+    pub fn start(&mut self, program: Running, mask: SignalSet, companion: Companion) -> Result<i32, InjectError> {
+        let stopped =
+            match program.wait().map_err(|source| InjectError::Trace { step: "wait for the program", source })? {
+                Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
+                Outcome::Stopped(stopped, _) => stopped,
+            };
+        let pid = stopped.tid();
+        let result = stopped
+            .set_events(Events::None)
+            .map_err(|source| InjectError::Trace { step: "choose the tracing options", source })
+            .and_then(|()| self.inject(stopped, None, true));
+        match result {
+            Ok(tracee) => {
+                let pid = tracee.tid();
+                companion.release(pid, &self.home);
+                detach(tracee, mask).map_err(|source| InjectError::Trace { step: "detach", source })?;
+                self.home.come_back(true);
+                self.counters.injected += 1;
+                Ok(pid)
+            }
+            Err(error) => {
+                let _ = signal::send(pid, 9);
+                Err(error)
+            }
+        }
+    }
+
+    /// Handles what is waiting: a queued notification, or one that the listener announces.
+    ///
+    /// # Errors
+    /// When the listener fails: then no exec of the tree can succeed any more.
+    pub fn handle_next(&mut self) -> io::Result<()> {
+        let notification = match self.queue.pop_front() {
+            Some(notification) => notification,
+            None => match self.listener.receive()? {
+                Some(notification) => notification,
+                None => return Ok(()),
+            },
+        };
+        self.handle(&notification)
+    }
+
+    /// Whether notifications wait that the listener will not announce again.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether an exec is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
+    /// Takes note of a change of a process; `true` when it belonged to an exec under way.
+    pub fn advance(&mut self, pid: i32, change: Change) -> bool {
+        let Some(index) = self.flight_of(pid, change) else { return false };
+        let mut flight = self.flights.swap_remove(index);
+        flight.tracee = flight.tracee.renamed(pid);
+        match flight.tracee.observe(change) {
+            Err(running) => {
+                flight.tracee = running;
+                self.flights.push(flight);
+            }
+            Ok(Outcome::Gone(_)) => {}
+            Ok(Outcome::Stopped(stopped, reason)) => {
+                flight.tracee = Running::adopted(pid);
+                self.stopped(flight, stopped, reason);
+            }
+        }
+        true
+    }
+
+    /// The exec under way that a change of `pid` belongs to. A thread that is not the leader
+    /// takes over its group's id when its exec succeeds, so the change may come under an id
+    /// that is not known yet.
+    fn flight_of(&self, pid: i32, change: Change) -> Option<usize> {
+        if let Some(index) = self.flights.iter().position(|flight| flight.tracee.tid() == pid) {
+            return Some(index);
+        }
+        let Change::Stopped { event: EVENT_EXEC, .. } = change else { return None };
+        let former = ptrace::former_id(pid).ok()?;
+        self.flights.iter().position(|flight| flight.tracee.tid() == former)
+    }
+
+    fn stopped(&mut self, mut flight: Flight, stopped: Stopped, reason: Reason) {
+        match reason {
+            Reason::Trap => {}
+            // One step on is the end of the call, where calls of ours can be made.
+            _ => {
+                if let Ok(running) = stopped.step(inject::pass_on(reason)) {
+                    flight.tracee = running;
+                    self.flights.push(flight);
+                }
+                return;
+            }
+        }
+        let Flight { carry, registers, mask, companion, .. } = flight;
+        let Ok(now) = stopped.registers() else { return };
+        if now.result() < 0 {
+            self.counters.failed += 1;
+            // The program goes on where it was, with the registers that it had.
+            let _ = stopped.set_registers(&now.with_arguments_of(&registers));
+            companion.release(stopped.tid(), &self.home);
+            let _ = detach(stopped, mask);
+            self.home.come_back(self.flights.is_empty());
+            return;
+        }
+        let pid = stopped.tid();
+        match self.inject(stopped, Some(carry), false) {
+            Ok(tracee) => {
+                self.counters.injected += 1;
+                companion.release(pid, &self.home);
+                let _ = detach(tracee, mask);
+            }
+            Err(InjectError::Gone(_)) => {}
+            Err(error) => {
+                let _ = signal::send(pid, 9);
+                self.counters.killed += 1;
+                (self.report)(Report::Killed { pid, error });
+            }
+        }
+        self.home.come_back(self.flights.is_empty());
+    }
+
+    fn handle(&mut self, notification: &Notification) -> io::Result<()> {
+        let Some(call) = ExecCall::from_notification(notification.arch, notification.number) else {
+            return self.listener.answer(notification, Answer::Fail(number::EPERM)).map(drop);
+        };
+        let envp = notification.arguments[call.envp_argument()] as usize;
+        let envp = if call.abi == Abi::Compat { envp & 0xffff_ffff } else { envp };
+        if self.mode == Mode::Sealed {
+            if envp == 0 {
+                return self.let_go(notification);
+            }
+            return self.refuse(notification, RefuseError::Sealed);
+        }
+        let carry = match self.reader.read(&mut self.image, notification.tid, call.abi, envp) {
+            Ok(carry) => carry,
+            Err(error) => {
+                if !self.listener.is_waiting(notification) {
+                    return Ok(());
+                }
+                return self.refuse(notification, error.into());
+            }
+        };
+        if !self.listener.is_waiting(notification) {
+            return Ok(());
+        }
+        if carry.secrets.is_empty() && !self.has_targeted() {
+            return self.let_go(notification);
+        }
+        let events = if signal::is_group_leader(notification.tid) { Events::None } else { Events::Exec };
+        let tracee = match Running::seize(notification.tid, events) {
+            Ok(tracee) => tracee,
+            Err(error) => return self.refuse(notification, RefuseError::Trace(error)),
+        };
+        // Only now: a thread that is not about to stop would see the restart as an error.
+        if tracee.interrupt().is_err() || !self.listener.answer(notification, Answer::Restart)? {
+            return Ok(());
+        }
+        let slot = self.free_slot();
+        match self.take_off(tracee, call, carry, slot) {
+            Ok(flight) => self.flights.push(flight),
+            Err(InjectError::Gone(_)) => {}
+            Err(error) => {
+                // Stripping failed, so the exec must not happen: the thread is still traced
+                // with EXITKILL and cannot be handed back in an unknown state.
+                let _ = signal::send(notification.tid, 9);
+                self.counters.killed += 1;
+                (self.report)(Report::Killed { pid: notification.tid, error });
+            }
+        }
+        Ok(())
+    }
+
+    fn has_targeted(&self) -> bool {
+        self.permit.is_restrictive() && self.image.entries().iter().any(|entry| self.permit.is_targeted(&entry.secret))
+    }
+
+    fn let_go(&mut self, notification: &Notification) -> io::Result<()> {
+        self.counters.plain += 1;
+        self.listener.answer(notification, Answer::Continue).map(drop)
+    }
+
+    fn refuse(&mut self, notification: &Notification, error: RefuseError) -> io::Result<()> {
+        let errno = match &error {
+            RefuseError::Carry(CarryError::TooMany) => number::E2BIG,
+            RefuseError::Carry(CarryError::Fault) => number::EFAULT,
+            _ => number::EPERM,
+        };
+        self.counters.refused += 1;
+        if !matches!(error, RefuseError::Carry(CarryError::Fault)) {
+            (self.report)(Report::Refused { tid: notification.tid, error });
+        }
+        self.listener.answer(notification, Answer::Fail(errno)).map(drop)
+    }
+
+    fn free_slot(&self) -> usize {
+        (0..SLOTS).find(|slot| self.flights.iter().all(|flight| flight.slot != *slot)).unwrap_or(0)
+    }
+
+    /// Stops the thread on its way back into `execve`, gives the call an environment without
+    /// the secrets and lets it go.
+    fn take_off(&self, tracee: Running, call: ExecCall, carry: Carry, slot: usize) -> Result<Flight, InjectError> {
+        let tracing = |step| move |source| InjectError::Trace { step, source };
+        let mut running = tracee;
+        let stopped = loop {
+            match running.wait().map_err(tracing("stop the thread"))? {
+                Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
+                Outcome::Stopped(stopped, Reason::Event(ptrace::EVENT_STOP)) => break stopped,
+                Outcome::Stopped(stopped, reason) => {
+                    running = stopped.step(inject::pass_on(reason)).map_err(tracing("stop the thread"))?;
+                }
+            }
+        };
+        let companion = Companion::pin(stopped.tid());
+        let registers = stopped.registers().map_err(tracing("read the registers"))?;
+        let mask = stopped.signal_mask().map_err(tracing("read the signal mask"))?;
+        stopped.set_signal_mask(SignalSet::ALL.without(number::SIGTRAP)).map_err(tracing("block the signals"))?;
+        let array = stack::pointer_array(&carry.kept, call.abi.pointer_size());
+        let address = self.image.scratch(call.abi, slot);
+        let mut stopped = stopped;
+        if remote_memory::write(stopped.tid(), address, &array).is_err() {
+            stopped = inject::map_scratch(stopped, &registers, &self.image)?;
+            remote_memory::write(stopped.tid(), address, &array).map_err(tracing("write the environment"))?;
+        }
+        stopped.set_registers(&registers.passing(call, address, &self.cookie)).map_err(tracing("set the registers"))?;
+        let tracee = stopped.step(0).map_err(tracing("let the exec go"))?;
+        Ok(Flight { tracee, slot, carry, registers, mask, companion })
+    }
+
+    /// Puts what it may have into a new program; `carry` is `None` for the first one, which
+    /// may have everything.
+    fn inject(&mut self, stopped: Stopped, carry: Option<Carry>, first: bool) -> Result<Stopped, InjectError> {
+        let mut fresh = Fresh::new(stopped, &mut self.gadgets)?;
+        if fresh.is_privileged() {
+            return Ok(fresh.into_tracee());
+        }
+        let executable = if self.permit.is_restrictive() { executable(fresh.pid())? } else { Vec::new() };
+        let permit = self.permit;
+        let may_have = |entry: &Entry| !permit.is_restrictive() || permit.permits(&entry.secret, &executable);
+        let abi = fresh.abi();
+        let envp = self.environment(&fresh, abi, carry.as_ref(), &may_have);
+        let Some(envp) = envp else { return Ok(fresh.into_tracee()) };
+        fresh.set_environment(&envp)?;
+        let openness = match self.mode {
+            Mode::Supervised => Openness::Reopened,
+            Mode::Full | Mode::Sealed => Openness::Closed,
+        };
+        fresh = fresh.set_dumpable(false)?;
+        if first && openness == Openness::Closed {
+            fresh = fresh.fork_away()?;
+        }
+        let copy = self.image.copy(may_have)?;
+        let mut kit = Kit { listener: &self.listener, queue: &mut self.queue, gadgets: &mut self.gadgets };
+        fresh = fresh.map_copy(&self.image, copy, &mut kit)?;
+        if openness == Openness::Reopened {
+            fresh = fresh.set_dumpable(true)?;
+        }
+        fresh.finish()
+    }
+
+    /// The environment of a new program: what it has, with the secrets that it may have where
+    /// they stood. `None` when there is none to give.
+    fn environment(
+        &self,
+        fresh: &Fresh,
+        abi: Abi,
+        carry: Option<&Carry>,
+        may_have: &dyn Fn(&Entry) -> bool,
+    ) -> Option<Vec<u64>> {
+        let entries = self.image.entries();
+        let address = |carried: &Carried| {
+            let entry = carried.entry.filter(|entry| may_have(&entries[*entry]))?;
+            Some(self.image.address(abi, entry) + carried.into as u64)
+        };
+        let existing = fresh.envp();
+        let mut envp = Vec::with_capacity(existing.len() + entries.len());
+        match carry {
+            Some(carry) => {
+                let mut rest = existing.iter().copied();
+                for carried in &carry.secrets {
+                    while envp.len() < carried.position {
+                        let Some(pointer) = rest.next() else { break };
+                        envp.push(pointer);
+                    }
+                    envp.extend(address(carried));
+                }
+                envp.extend(rest);
+            }
+            None => envp.extend_from_slice(existing),
+        }
+        for (index, entry) in entries.iter().enumerate() {
+            let carried = carry.is_some_and(|carry| carry.secrets.iter().any(|carried| carried.entry == Some(index)));
+            let due = carry.is_none() || (self.permit.is_restrictive() && self.permit.is_targeted(&entry.secret));
+            if due && !carried && entry.name == entry.secret && may_have(entry) {
+                envp.push(self.image.address(abi, index));
+            }
+        }
+        (envp.len() > existing.len()).then_some(envp)
+    }
+}
+
+/// Restores the signal mask and lets a program run on, untraced.
+fn detach(tracee: Stopped, mask: SignalSet) -> io::Result<()> {
+    tracee.set_signal_mask(mask)?;
+    tracee.detach(0)
+}
+
+fn executable(pid: i32) -> Result<Vec<u8>, InjectError> {
+    use std::os::unix::ffi::OsStringExt;
+    let path = std::fs::read_link(format!("/proc/{pid}/exe"))
+        .map_err(|source| InjectError::Trace { step: "find out the program's file", source })?;
+    Ok(path.into_os_string().into_vec())
+}
+
+/// Whether anybody is left behind `listener`: the kernel hangs up when the last process of
+/// the tree is gone.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn tree_is_gone(listener: &Listener) -> io::Result<bool> {
+    let [ready] = poll::wait([Some(listener.as_fd())], Some(std::time::Duration::ZERO))?;
+    Ok(ready.hung_up)
+}
+
+/// How a program ended, as a number that can be told to a shell: its status, or 128 and the
+/// signal.
+#[must_use]
+pub fn exit_status(ending: Ending) -> u8 {
+    match ending {
+        Ending::Exited(status) => status,
+        Ending::Killed(signal) => 128 + signal as u8,
+    }
+}

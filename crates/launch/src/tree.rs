@@ -1,0 +1,144 @@
+//! A running tree: the loop that forwards signals, reaps processes, follows job control and
+//! lets the supervisor work, until the program ends.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use envward_kernel::poll;
+use envward_kernel::process::{self, Change, Ending};
+use envward_kernel::signal::{self, Received, SignalQueue};
+
+use crate::forwarding::{self, Forward};
+use crate::group::{Group, Stopped};
+use crate::supervise::{self, Supervisor};
+
+const SIGCONT: i32 = 18;
+/// How long execs under way may take to end after the program has.
+const LANDING: Duration = Duration::from_secs(2);
+
+/// A tree and everything that is needed to look after it.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    supervisor: Supervisor<'a>,
+    signals: SignalQueue,
+    group: Group,
+    program: i32,
+}
+
+/// What is left when the program has ended.
+#[derive(Debug)]
+pub struct Ended<'a> {
+    /// How the program ended.
+    pub ending: Ending,
+    /// The supervisor, when processes of the tree are left.
+    pub remaining: Option<Supervisor<'a>>,
+}
+
+impl<'a> Tree<'a> {
+    /// The tree of `program`, which runs.
+    #[must_use]
+    pub const fn new(supervisor: Supervisor<'a>, signals: SignalQueue, group: Group, program: i32) -> Self {
+        Self { supervisor, signals, group, program }
+    }
+
+    /// Looks after the tree until the program ends.
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell about signals or execs.
+    pub fn run(mut self) -> io::Result<Ended<'a>> {
+        // What happened before we listened.
+        let mut ending = self.reap()?;
+        // The listener hangs up when the last process of the tree begins to exit, before we
+        // are told of its end; polling it then would spin in that process's way.
+        let mut alive = true;
+        while ending.is_none() {
+            if self.supervisor.has_queued() && self.supervisor.has_room() {
+                self.supervisor.handle_next()?;
+                continue;
+            }
+            let listener = (alive && self.supervisor.has_room()).then(|| self.supervisor.listener().as_fd());
+            let [signals, execs] = poll::wait([Some(self.signals.as_fd()), listener], None)?;
+            if signals.readable {
+                ending = self.drain_signals()?;
+            }
+            alive &= !execs.hung_up;
+            if execs.readable {
+                self.supervisor.handle_next()?;
+            }
+        }
+        let ending = ending.unwrap_or(Ending::Exited(0));
+        self.land()?;
+        let remaining = if supervise::tree_is_gone(self.supervisor.listener())? { None } else { Some(self.supervisor) };
+        Ok(Ended { ending, remaining })
+    }
+
+    /// Waits for execs under way, which would die with us.
+    fn land(&mut self) -> io::Result<()> {
+        let limit = Instant::now() + LANDING;
+        while self.supervisor.is_busy() && Instant::now() < limit {
+            poll::wait([Some(self.signals.as_fd())], Some(Duration::from_millis(100)))?;
+            while self.signals.next()?.is_some() {}
+            self.reap()?;
+        }
+        Ok(())
+    }
+
+    fn drain_signals(&mut self) -> io::Result<Option<Ending>> {
+        let mut children = false;
+        while let Some(received) = self.signals.next()? {
+            children |= received.signal == SIGCHLD;
+            self.forward(&received);
+        }
+        if children { self.reap() } else { Ok(None) }
+    }
+
+    fn forward(&self, received: &Received) {
+        // The program may have ended already; then there is nobody to tell.
+        let _ = match forwarding::decide(received, process::id(), self.group.is_session_leader()) {
+            Forward::No => Ok(()),
+            Forward::Plain => signal::send(self.program, received.signal),
+            Forward::WithValue => signal::send_with_value(self.program, received),
+        };
+    }
+
+    /// Takes note of everything that happened to processes; says how the program ended, when
+    /// it has.
+    fn reap(&mut self) -> io::Result<Option<Ending>> {
+        let mut ending = None;
+        while let Some((pid, change)) = process::next_change()? {
+            if self.supervisor.advance(pid, change) || pid != self.program {
+                continue;
+            }
+            match change {
+                Change::Ended(how) => ending = Some(how),
+                Change::Stopped { signal, event: 0 } => {
+                    if let Some(how) = self.stop_too(signal)? {
+                        ending = Some(how);
+                    }
+                }
+                Change::Stopped { .. } | Change::Continued => {}
+            }
+        }
+        Ok(ending)
+    }
+
+    fn stop_too(&mut self, signal: i32) -> io::Result<Option<Ending>> {
+        match self.group.stop_with(self.program, signal)? {
+            Stopped::No => Ok(None),
+            Stopped::Ended(ending) => Ok(Some(ending)),
+            Stopped::Yes { continued } => {
+                // The signal that woke us waits in the queue: it is the program's only if it
+                // was sent to us alone.
+                while let Some(received) = self.signals.next()? {
+                    if !(continued && received.signal == SIGCONT) {
+                        self.forward(&received);
+                    }
+                }
+                self.reap()
+            }
+        }
+    }
+}
+
+const SIGCHLD: i32 = 17;
