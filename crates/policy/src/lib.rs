@@ -1,1 +1,25 @@
-//! envward-policy
+//! `envward.toml` and the rules in it, parsed and matched.
+//!
+//! Pure functions on text: nothing here reads a file, asks the kernel or holds a
+//! value of a secret.
+//!
+//! * [`config`]: the configuration file
+//! * [`mechanism`]: the protections, and which of them are required
+//! * [`mode`]: the modes of running a program
+//! * [`reference`]: where a secret is to be taken from
+//! * [`rules`]: which program may have which secret
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod glob;
+pub mod mechanism;
+pub mod mode;
+pub mod reference;
+pub mod rules;
+
+pub use config::{Config, ConfigError};
+pub use mechanism::{Mechanism, Requirement, Requirements};
+pub use mode::Mode;
+pub use reference::{NamedReference, Reference, ReferenceError};
+pub use rules::{Rule, RuleError, Rules};
