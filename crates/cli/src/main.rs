@@ -1,2 +1,55 @@
-//! The envward command.
-fn main() {}
+//! The `envward` command.
+//!
+//! There is no `fn main`: Rust's runtime would ignore `SIGPIPE`, open closed standard streams
+//! and read `/proc/self/maps` before it, and a launcher passes on what it was given.
+#![no_main]
+#![expect(unsafe_code, reason = "the C entry point needs an unmangled name")]
+
+mod arguments;
+mod failure;
+mod output;
+mod run;
+mod status;
+
+use std::ffi::{c_char, c_int};
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Subcommand};
+use crate::failure::Failure;
+
+/// The C entry point; the standard library has taken the arguments already.
+// SAFETY: this is the one `main` of the program, with C's signature.
+#[unsafe(no_mangle)]
+pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
+    c_int::from(dispatch())
+}
+
+fn dispatch() -> u8 {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let result = match arguments.command {
+        Subcommand::Run(arguments) => run::run(arguments),
+        Subcommand::Status(arguments) => status::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            output::error(&failure);
+            failure.code
+        }
+    }
+}
+
+/// Shows help or what is wrong with the command line. `run` answers with 125, as `env` does,
+/// because its other numbers are the program's; the other commands answer with 2.
+fn usage(error: &clap::Error) -> u8 {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return 0;
+    }
+    let is_run = std::env::args_os().nth(1).is_some_and(|name| name == "run");
+    if is_run { Failure::OWN } else { Failure::USAGE }
+}

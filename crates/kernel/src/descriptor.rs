@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "system calls on descriptors and caller's buffers")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::errno::check;
 
@@ -94,37 +94,45 @@ pub fn replace_standard_stream(descriptor: BorrowedFd<'_>, number: RawFd) -> io:
     check(unsafe { libc::dup3(descriptor.as_raw_fd(), number, 0) }).map(drop)
 }
 
-/// Closes every descriptor above the standard streams except `keep`
-/// ([close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html), Linux 5.9).
-///
-/// # Safety
-/// No `OwnedFd` or similar may own a descriptor that is not in `keep`.
-///
-/// # Errors
-/// `ENOSYS` before Linux 5.9.
-pub unsafe fn close_all_except(keep: &mut [RawFd]) -> io::Result<()> {
-    keep.sort_unstable();
-    let mut first = 3;
-    for &number in keep.iter().filter(|number| **number >= 3) {
-        close_numbers(first, number - 1)?;
-        first = number + 1;
-    }
-    close_numbers(first, RawFd::MAX)
+/// Puts `/dev/null` in place of the standard streams that are open, so that whoever reads from
+/// or writes to their other ends sees that they are closed.
+pub fn close_standard_streams() {
+    detach_streams(&[0, 1, 2]);
 }
 
-fn close_numbers(first: RawFd, last: RawFd) -> io::Result<()> {
-    if first > last {
-        return Ok(());
+/// As [`close_standard_streams`], but keeps standard error for messages.
+pub fn close_standard_input_and_output() {
+    detach_streams(&[0, 1]);
+}
+
+fn detach_streams(numbers: &[RawFd]) {
+    let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
+    for &number in numbers.iter().filter(|number| is_open(**number)) {
+        // Nothing more can be done about a stream that cannot be replaced.
+        let _ = replace_standard_stream(null.as_fd(), number);
     }
-    // SAFETY: `close_all_except` passes on its caller's promise that nobody owns these.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// How many descriptor numbers [`close_inherited`] looks at.
+const LOOKED_AT: RawFd = 256;
+
+/// Closes the descriptors from 3 to 255 that this process inherited and nobody has taken over
+/// ([`take_inherited`]): those without close-on-exec, which everything that is opened here has.
+pub fn close_inherited() {
+    for number in 3..LOOKED_AT {
+        // SAFETY: takes no pointer.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+            // SAFETY: without close-on-exec nobody in this process owns it.
+            unsafe { libc::close(number) };
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::io::Write;
-    use std::os::fd::AsFd;
 
     use super::*;
 

@@ -180,15 +180,18 @@ pub enum Fork {
     Parent(i32),
 }
 
-/// Duplicates the process, [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
-///
-/// # Safety
-/// The process has a single thread: in the child the locks of other threads stay locked.
+/// Duplicates the process, which has a single thread,
+/// [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
 ///
 /// # Errors
-/// `EAGAIN`, `ENOMEM`.
-pub unsafe fn fork() -> io::Result<Fork> {
-    // SAFETY: the caller promises that there is one thread only.
+/// `EBUSY` when there are more threads: in the child their locks would stay locked; `EAGAIN`,
+/// `ENOMEM`.
+pub fn fork_single_threaded() -> io::Result<Fork> {
+    // SAFETY: takes no pointer; the flag only asks whether there is one thread.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: there is one thread.
     match check(unsafe { libc::fork() })? {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(pid)),

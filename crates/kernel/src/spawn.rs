@@ -26,8 +26,8 @@ pub struct Plan<'a> {
     pub arguments: &'a [&'a CStr],
     /// The environment, without any secret.
     pub environment: &'a [&'a CStr],
-    /// The seccomp program that watches the tree's execs.
-    pub filter: &'a [Instruction],
+    /// The seccomp program that watches the tree's execs, if they are to be watched.
+    pub filter: Option<&'a [Instruction]>,
     /// What lets the first exec pass that program.
     pub cookie: Cookie,
     /// Whether to set the soft limit on core files to 0.
@@ -40,8 +40,8 @@ pub struct Plan<'a> {
 pub struct Spawned {
     /// The program.
     pub program: Running,
-    /// Where its execs and those of its descendants are announced.
-    pub listener: Listener,
+    /// Where its execs and those of its descendants are announced, if there is a filter.
+    pub listener: Option<Listener>,
     /// Whether `no_new_privs` had to be set: then set-uid programs gain nothing in the tree.
     pub no_new_privs: bool,
 }
@@ -142,18 +142,16 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
             Stage::Exec => SpawnError::Exec(error),
         });
     }
-    match listener {
-        Some(listener) => Ok(Spawned {
-            program: Running::adopted(pid),
-            listener: Listener::new(listener),
-            no_new_privs: shared.no_new_privs,
-        }),
-        None => {
-            // Killed from outside before it came to anything.
-            let _ = process::wait_for(pid);
-            Err(SpawnError::Prepare(io::Error::from_raw_os_error(libc::EINTR)))
-        }
+    if !matches!(shared.stage, Stage::Exec) {
+        // Killed from outside before it came to anything.
+        let _ = process::wait_for(pid);
+        return Err(SpawnError::Prepare(io::Error::from_raw_os_error(libc::EINTR)));
     }
+    Ok(Spawned {
+        program: Running::adopted(pid),
+        listener: listener.map(Listener::new),
+        no_new_privs: shared.no_new_privs,
+    })
 }
 
 extern "C" fn child(shared: *mut c_void) -> i32 {
@@ -184,16 +182,18 @@ fn become_program(shared: &mut Shared<'_>) -> io::Result<()> {
     shared.stage = Stage::Trace;
     ptrace::trace_me()?;
     shared.stage = Stage::Filter;
-    let installed = match seccomp::install_listener(shared.plan.filter) {
-        Err(libc::EACCES) => {
-            shared.no_new_privs = true;
-            // SAFETY: takes no pointers.
-            check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1_u64, 0_u64, 0_u64, 0_u64) })?;
-            seccomp::install_listener(shared.plan.filter)
-        }
-        other => other,
-    };
-    shared.listener = installed.map_err(io::Error::from_raw_os_error)?;
+    if let Some(filter) = shared.plan.filter {
+        let installed = match seccomp::install_listener(filter) {
+            Err(libc::EACCES) => {
+                shared.no_new_privs = true;
+                // SAFETY: takes no pointers.
+                check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1_u64, 0_u64, 0_u64, 0_u64) })?;
+                seccomp::install_listener(filter)
+            }
+            other => other,
+        };
+        shared.listener = installed.map_err(io::Error::from_raw_os_error)?;
+    }
     shared.stage = Stage::Exec;
     Err(io::Error::from_raw_os_error(exec_first(shared)))
 }

@@ -207,6 +207,45 @@ impl Image {
     }
 }
 
+/// An image on its way into a child process, which has none of its parent's regions.
+#[derive(Debug)]
+pub struct Parcel {
+    descriptor: OwnedFd,
+    size: usize,
+    backing: Backing,
+    used: usize,
+    entries: Vec<Entry>,
+    native: usize,
+    compat: usize,
+}
+
+impl Image {
+    /// Packs a copy of the image for a child.
+    ///
+    /// # Errors
+    /// No protected memory.
+    pub fn pack(&self) -> Result<Parcel, RegionError> {
+        Ok(Parcel {
+            descriptor: self.copy(|_| true)?,
+            size: self.size(),
+            backing: self.backing(),
+            used: self.used,
+            entries: self.entries.clone(),
+            native: self.native,
+            compat: self.compat,
+        })
+    }
+
+    /// Unpacks it in the child.
+    ///
+    /// # Errors
+    /// No protected memory.
+    pub fn unpack(parcel: Parcel) -> Result<Self, RegionError> {
+        let Parcel { descriptor, size, backing, used, entries, native, compat } = parcel;
+        Ok(Self { region: Region::receive(descriptor, size, backing)?, used, entries, native, compat })
+    }
+}
+
 /// Where a pointer leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Location {

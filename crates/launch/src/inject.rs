@@ -12,12 +12,13 @@ use std::time::Duration;
 use envward_kernel::arch::{Abi, Registers, Syscall};
 use envward_kernel::poll;
 use envward_kernel::process::Ending;
-use envward_kernel::ptrace::{Outcome, Reason, Running, Stopped};
+use envward_kernel::ptrace::{Events, Outcome, Reason, Running, Stopped};
 use envward_kernel::remote_memory;
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_secret::{Backing, RegionError};
 
 use crate::image::Image;
+use crate::mode::Mode;
 use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, StackError};
 
 /// Why an injection did not come to its end. The program must not run then.
@@ -64,6 +65,17 @@ pub enum Openness {
     Reopened,
 }
 
+impl Openness {
+    /// What `mode` wants.
+    #[must_use]
+    pub const fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Supervised => Self::Reopened,
+            Mode::Full | Mode::Sealed => Self::Closed,
+        }
+    }
+}
+
 /// A program between its `execve` and its first instruction.
 #[derive(Debug)]
 pub struct Fresh {
@@ -74,14 +86,19 @@ pub struct Fresh {
     gadget: usize,
 }
 
-/// What the injection needs of the supervisor.
-pub struct Kit<'a> {
-    /// Where the trap for the descriptor arrives.
-    pub listener: &'a Listener,
-    /// Where other processes' notifications wait meanwhile.
-    pub queue: &'a mut VecDeque<Notification>,
-    /// Positions of the gadgets in the vDSOs, which are the same in all processes.
-    pub gadgets: &'a mut Gadgets,
+/// How a program gets the descriptor of its copy.
+pub enum HandOver<'a> {
+    /// Through a trap that the supervisor answers with it.
+    Trap {
+        /// The copy.
+        copy: OwnedFd,
+        /// Where the trap arrives.
+        listener: &'a Listener,
+        /// Where other processes' notifications wait meanwhile.
+        queue: &'a mut VecDeque<Notification>,
+    },
+    /// It has inherited it under this number: without supervision there are no traps.
+    Inherited(u64),
 }
 
 /// Where the system call instructions are, as offsets into the vDSOs.
@@ -195,33 +212,40 @@ impl Fresh {
     /// The copy is a sibling of the original, a child of the supervisor.
     ///
     /// # Errors
-    /// See [`InjectError`].
-    pub fn fork_away(self) -> Result<Self, InjectError> {
+    /// See [`InjectError`], with the original when it is as it was.
+    pub fn fork_away(self) -> Result<Self, (Option<Box<Self>>, InjectError)> {
         let flags = number::CLONE_PARENT | number::CLONE_PTRACE | number::SIGCHLD;
-        let (original, pid) = self.call(Syscall::Clone, [flags, 0, 0, 0, 0, 0])?;
-        let pid = original.check(Syscall::Clone, pid)?;
-        let Self { tracee, registers, stack, gadget } = original;
-        let copy = Running::adopted(pid as i32).wait().map_err(tracing("wait for the copy"))?;
-        tracee.kill();
+        let (original, result) = self.call(Syscall::Clone, [flags, 0, 0, 0, 0, 0]).map_err(|error| (None, error))?;
+        match original.check(Syscall::Clone, result) {
+            Ok(pid) => original.go_on_as(pid as i32).map_err(|error| (None, error)),
+            Err(error) => Err((Some(Box::new(original)), error)),
+        }
+    }
+
+    fn go_on_as(self, pid: i32) -> Result<Self, InjectError> {
+        let Self { tracee: original, registers, stack, gadget } = self;
+        let copy = Running::adopted(pid).wait().map_err(tracing("wait for the copy"))?;
+        original.kill();
         match copy {
             Outcome::Gone(ending) => Err(InjectError::Gone(ending)),
             Outcome::Stopped(tracee, _) => {
-                tracee
-                    .set_events(envward_kernel::ptrace::Events::None)
-                    .map_err(tracing("choose the options of the copy"))?;
+                tracee.set_events(Events::None).map_err(tracing("choose the options of the copy"))?;
                 let copy = Self { tracee, registers, stack, gadget };
                 copy.call_and_check(Syscall::Prctl, [number::PR_SET_PDEATHSIG, number::SIGKILL, 0, 0, 0, 0])
             }
         }
     }
 
-    /// Maps `copy`, a copy of the image, at its address and closes its descriptor.
+    /// Maps a copy of the image at its address and closes its descriptor.
     ///
     /// # Errors
     /// See [`InjectError`].
-    pub fn map_copy(self, image: &Image, copy: OwnedFd, kit: &mut Kit<'_>) -> Result<Self, InjectError> {
+    pub fn map_copy(self, image: &Image, how: HandOver<'_>) -> Result<Self, InjectError> {
         let (address, length) = (image.base(self.abi()) as u64, image.size() as u64);
-        let (fresh, descriptor) = self.hand_over(copy, kit)?;
+        let (fresh, descriptor) = match how {
+            HandOver::Inherited(number) => (self, number),
+            HandOver::Trap { copy, listener, queue } => self.trap(&copy, listener, queue)?,
+        };
         let flags = number::MAP_SHARED | number::MAP_FIXED_NOREPLACE;
         let fresh = fresh.map(address, length, flags, descriptor)?;
         let mut fresh = fresh.call_and_check(Syscall::Close, [descriptor, 0, 0, 0, 0, 0])?;
@@ -254,15 +278,19 @@ impl Fresh {
     }
 
     /// Puts `descriptor` into the program's table and returns its number there.
-    fn hand_over(self, descriptor: OwnedFd, kit: &mut Kit<'_>) -> Result<(Self, u64), InjectError> {
+    fn trap(
+        self,
+        descriptor: &OwnedFd,
+        listener: &Listener,
+        queue: &mut VecDeque<Notification>,
+    ) -> Result<(Self, u64), InjectError> {
         let Self { tracee, registers, stack, gadget } = self;
         // An execve without the cookie only traps; its arguments are never looked at.
         let calling = registers.calling(gadget, Syscall::Execve, [0; 6]);
         tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
         let mut running = tracee.step(0).map_err(tracing("let the program trap"))?;
         loop {
-            let [ready] =
-                poll::wait([Some(kit.listener.as_fd())], Some(PATIENCE)).map_err(tracing("wait for the trap"))?;
+            let [ready] = poll::wait([Some(listener.as_fd())], Some(PATIENCE)).map_err(tracing("wait for the trap"))?;
             if !ready.readable {
                 match running.try_wait().map_err(tracing("wait for the trap"))? {
                     Err(still) => running = still,
@@ -273,15 +301,15 @@ impl Fresh {
                 }
                 continue;
             }
-            let Some(notification) = kit.listener.receive().map_err(tracing("receive the trap"))? else { continue };
+            let Some(notification) = listener.receive().map_err(tracing("receive the trap"))? else { continue };
             if notification.tid == running.tid() {
-                if let Err(error) = kit.listener.answer_with_descriptor(&notification, descriptor.as_fd()) {
+                if let Err(error) = listener.answer_with_descriptor(&notification, descriptor.as_fd()) {
                     let number = error.raw_os_error().unwrap_or(EPERM);
-                    let _ = kit.listener.answer(&notification, Answer::Fail(number));
+                    let _ = listener.answer(&notification, Answer::Fail(number));
                 }
                 break;
             }
-            kit.queue.push_back(notification);
+            queue.push_back(notification);
         }
         let (tracee, result) = settle(running)?;
         let fresh = Self { tracee, registers, stack, gadget };

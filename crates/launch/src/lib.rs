@@ -9,6 +9,7 @@ pub mod group;
 pub mod image;
 pub mod inject;
 pub mod mode;
+pub mod remaining;
 pub mod stack;
 pub mod start;
 pub mod supervise;

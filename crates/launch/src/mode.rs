@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::str::FromStr;
 
 use envward_kernel::capability::{self, Capability};
 
@@ -48,26 +47,27 @@ impl fmt::Display for Mode {
     }
 }
 
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.name() == name)
-            .ok_or_else(|| format!("unknown mode {name:?}: use full, supervised or sealed"))
-    }
+/// Whether something is to be tried, and what its failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is not tried.
+    No,
+    /// Its failure is reported and otherwise ignored.
+    BestEffort,
+    /// Its failure stops the start.
+    Required,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_round_trip() {
-        for mode in Mode::ALL {
-            assert_eq!(mode.to_string().parse(), Ok(mode));
-        }
-        assert!("Full".parse::<Mode>().unwrap_err().contains("full, supervised or sealed"));
-    }
+/// How a tree is to be protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// The mode.
+    pub mode: Mode,
+    /// Supervision of execs. Without it programs that the program starts get their secrets as
+    /// plain strings.
+    pub supervision: Attempt,
+    /// Going on in a process whose memory was never dumpable.
+    pub fork_away: Attempt,
+    /// Whether the program may write no core files.
+    pub forbid_core: bool,
 }

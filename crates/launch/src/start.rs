@@ -2,18 +2,19 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::AsRawFd;
 
 use envward_kernel::arch::{self, Cookie};
-use envward_kernel::prctl;
 use envward_kernel::signal::{self, SignalQueue, SignalSet};
 use envward_kernel::spawn::{self, Plan, SpawnError, Spawned};
+use envward_kernel::{descriptor, prctl};
 use envward_secret::{RegionError, Vault};
 
 use crate::companion::Home;
 use crate::group::Group;
 use crate::image::{self, Image, ImageError};
 use crate::inject::InjectError;
-use crate::mode::Mode;
+use crate::mode::{Attempt, Protection};
 use crate::supervise::{Permit, Report, Supervisor};
 use crate::tree::Tree;
 
@@ -27,9 +28,7 @@ pub struct Command<'a> {
     /// The environment without secrets.
     pub environment: &'a [&'a CStr],
     /// How to protect the tree.
-    pub mode: Mode,
-    /// Whether the program may write no core files.
-    pub forbid_core: bool,
+    pub protection: Protection,
 }
 
 /// Why nothing runs.
@@ -50,6 +49,9 @@ pub enum StartError {
     /// No protected memory.
     #[error(transparent)]
     Region(#[from] RegionError),
+    /// The tree cannot be supervised, and without that rules cannot be kept.
+    #[error("rules about programs need supervision, which cannot be had: {0}")]
+    RulesWithoutSupervision(io::Error),
     /// The program could not be started.
     #[error("{}", spawn_text(.0))]
     Spawn(SpawnError),
@@ -95,17 +97,35 @@ pub fn start<'a>(
     }
     let home = Home::new();
     let companion = home.settle_here();
-    let Spawned { program, listener, .. } = spawn::spawn(&Plan {
+    let filter = arch::exec_filter(&cookie);
+    let plan = Plan {
         paths: &references(command.paths),
         arguments: &references(command.arguments),
         environment: command.environment,
-        filter: &arch::exec_filter(&cookie),
+        filter: Some(&filter),
         cookie,
-        forbid_core: command.forbid_core,
-    })
-    .map_err(StartError::Spawn)?;
-    let mut supervisor = Supervisor::new(listener, image, permit, command.mode, cookie, home, report)?;
-    let program = supervisor.start(program, mask, companion)?;
+        forbid_core: command.protection.forbid_core,
+    };
+    let mut inherited = None;
+    let spawned = match spawn::spawn(&plan) {
+        Err(SpawnError::Filter(error)) if command.protection.supervision == Attempt::BestEffort => {
+            if permit.is_restrictive() {
+                return Err(StartError::RulesWithoutSupervision(error));
+            }
+            report(Report::Unsupervised(error));
+            let copy = image.copy(|_| true)?;
+            descriptor::set_close_on_exec(copy.as_raw_fd(), false).map_err(preparing("pass on the secrets"))?;
+            inherited = Some(copy);
+            spawn::spawn(&Plan { filter: None, ..plan })
+        }
+        other => other,
+    };
+    let Spawned { program, listener, .. } = spawned.map_err(StartError::Spawn)?;
+    let mut supervisor = Supervisor::new(listener, image, permit, command.protection, cookie, home, report)?;
+    let program = supervisor.start(program, mask, companion, inherited)?;
+    // From now on nobody waits in vain for the end of a pipe because we hold the other side.
+    descriptor::close_inherited();
+    descriptor::close_standard_input_and_output();
     Ok(Tree::new(supervisor, signals, Group::leave(), program))
 }
 

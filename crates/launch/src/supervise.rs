@@ -8,7 +8,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use envward_kernel::arch::{Abi, Cookie, ExecCall, Registers};
 use envward_kernel::process::{Change, Ending};
@@ -20,9 +21,9 @@ use envward_secret::RegionError;
 
 use crate::carry::{Carried, Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
-use crate::image::{Entry, Image, SLOTS};
-use crate::inject::{self, Fresh, Gadgets, InjectError, Kit, Openness};
-use crate::mode::Mode;
+use crate::image::{Entry, Image, Parcel, SLOTS};
+use crate::inject::{self, Fresh, Gadgets, HandOver, InjectError, Openness};
+use crate::mode::{Attempt, Mode, Protection};
 use crate::stack;
 
 /// Which programs may have which secrets.
@@ -85,11 +86,12 @@ struct Flight {
 
 /// The supervisor of one tree.
 pub struct Supervisor<'a> {
-    listener: Listener,
+    /// Without one, only the first program is looked after.
+    listener: Option<Listener>,
     image: Image,
     reader: Reader,
     permit: &'a dyn Permit,
-    mode: Mode,
+    protection: Protection,
     cookie: Cookie,
     gadgets: Gadgets,
     queue: VecDeque<Notification>,
@@ -117,6 +119,10 @@ pub enum Report {
         /// Why.
         error: RefuseError,
     },
+    /// The tree is not supervised.
+    Unsupervised(io::Error),
+    /// The first program goes on in the memory that it was started with.
+    NotForkedAway(io::Error),
 }
 
 /// Why an exec was refused.
@@ -138,7 +144,7 @@ impl std::fmt::Debug for Supervisor<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Supervisor")
-            .field("mode", &self.mode)
+            .field("protection", &self.protection)
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
@@ -158,28 +164,61 @@ impl<'a> Supervisor<'a> {
     /// # Errors
     /// No protected memory.
     pub fn new(
-        listener: Listener,
+        listener: Option<Listener>,
         image: Image,
         permit: &'a dyn Permit,
-        mode: Mode,
+        protection: Protection,
         cookie: Cookie,
         home: Home,
         report: &'a mut dyn FnMut(Report),
     ) -> Result<Self, RegionError> {
         // Older kernels wake us less cleverly, and that is all.
-        let _ = listener.wake_on_same_cpu();
+        let _ = listener.as_ref().map(Listener::wake_on_same_cpu);
         Ok(Self {
             reader: Reader::new(&image)?,
             home,
             listener,
             image,
             permit,
-            mode,
+            protection,
             cookie,
             gadgets: Gadgets::default(),
             queue: VecDeque::new(),
             flights: Vec::new(),
             counters: Counters::default(),
+            report,
+        })
+    }
+
+    /// Packs the image for a child that is to go on in our place.
+    ///
+    /// # Errors
+    /// No protected memory.
+    pub(crate) fn pack(&self) -> Result<Parcel, RegionError> {
+        self.image.pack()
+    }
+
+    /// In the child: takes the image out of the parcel. What was the parent's protected memory
+    /// is not there, and must be neither used nor dropped.
+    ///
+    /// # Errors
+    /// No protected memory.
+    pub(crate) fn unpack(self, parcel: Parcel) -> Result<Self, RegionError> {
+        let Self { listener, image, reader, permit, protection, cookie, gadgets, home, counters, report, .. } = self;
+        let _parents = (ManuallyDrop::new(image), ManuallyDrop::new(reader));
+        let image = Image::unpack(parcel)?;
+        Ok(Self {
+            reader: Reader::new(&image)?,
+            image,
+            listener,
+            permit,
+            protection,
+            cookie,
+            gadgets,
+            queue: VecDeque::new(),
+            flights: Vec::new(),
+            home,
+            counters,
             report,
         })
     }
@@ -192,8 +231,8 @@ impl<'a> Supervisor<'a> {
 
     /// Where notifications arrive.
     #[must_use]
-    pub const fn listener(&self) -> &Listener {
-        &self.listener
+    pub const fn listener(&self) -> Option<&Listener> {
+        self.listener.as_ref()
     }
 
     /// Whether another exec can be handled now.
@@ -207,7 +246,13 @@ impl<'a> Supervisor<'a> {
     ///
     /// # Errors
     /// See [`InjectError`]; the program has been killed then.
-    pub fn start(&mut self, program: Running, mask: SignalSet, companion: Companion) -> Result<i32, InjectError> {
+    pub fn start(
+        &mut self,
+        program: Running,
+        mask: SignalSet,
+        companion: Companion,
+        inherited: Option<OwnedFd>,
+    ) -> Result<i32, InjectError> {
         let stopped =
             match program.wait().map_err(|source| InjectError::Trace { step: "wait for the program", source })? {
                 Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
@@ -217,7 +262,7 @@ impl<'a> Supervisor<'a> {
         let result = stopped
             .set_events(Events::None)
             .map_err(|source| InjectError::Trace { step: "choose the tracing options", source })
-            .and_then(|()| self.inject(stopped, None, true));
+            .and_then(|()| self.inject(stopped, Role::First { inherited }));
         match result {
             Ok(tracee) => {
                 let pid = tracee.tid();
@@ -241,7 +286,7 @@ impl<'a> Supervisor<'a> {
     pub fn handle_next(&mut self) -> io::Result<()> {
         let notification = match self.queue.pop_front() {
             Some(notification) => notification,
-            None => match self.listener.receive()? {
+            None => match self.listener.as_ref().map(Listener::receive).transpose()?.flatten() {
                 Some(notification) => notification,
                 None => return Ok(()),
             },
@@ -316,7 +361,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         let pid = stopped.tid();
-        match self.inject(stopped, Some(carry), false) {
+        match self.inject(stopped, Role::Later { carry }) {
             Ok(tracee) => {
                 self.counters.injected += 1;
                 companion.release(pid, &self.home);
@@ -334,11 +379,11 @@ impl<'a> Supervisor<'a> {
 
     fn handle(&mut self, notification: &Notification) -> io::Result<()> {
         let Some(call) = ExecCall::from_notification(notification.arch, notification.number) else {
-            return self.listener.answer(notification, Answer::Fail(number::EPERM)).map(drop);
+            return self.answer(notification, Answer::Fail(number::EPERM)).map(drop);
         };
         let envp = notification.arguments[call.envp_argument()] as usize;
         let envp = if call.abi == Abi::Compat { envp & 0xffff_ffff } else { envp };
-        if self.mode == Mode::Sealed {
+        if self.protection.mode == Mode::Sealed {
             if envp == 0 {
                 return self.let_go(notification);
             }
@@ -347,13 +392,13 @@ impl<'a> Supervisor<'a> {
         let carry = match self.reader.read(&mut self.image, notification.tid, call.abi, envp) {
             Ok(carry) => carry,
             Err(error) => {
-                if !self.listener.is_waiting(notification) {
+                if !self.is_waiting(notification) {
                     return Ok(());
                 }
                 return self.refuse(notification, error.into());
             }
         };
-        if !self.listener.is_waiting(notification) {
+        if !self.is_waiting(notification) {
             return Ok(());
         }
         if carry.secrets.is_empty() && !self.has_targeted() {
@@ -365,7 +410,7 @@ impl<'a> Supervisor<'a> {
             Err(error) => return self.refuse(notification, RefuseError::Trace(error)),
         };
         // Only now: a thread that is not about to stop would see the restart as an error.
-        if tracee.interrupt().is_err() || !self.listener.answer(notification, Answer::Restart)? {
+        if tracee.interrupt().is_err() || !self.answer(notification, Answer::Restart)? {
             return Ok(());
         }
         let slot = self.free_slot();
@@ -389,7 +434,7 @@ impl<'a> Supervisor<'a> {
 
     fn let_go(&mut self, notification: &Notification) -> io::Result<()> {
         self.counters.plain += 1;
-        self.listener.answer(notification, Answer::Continue).map(drop)
+        self.answer(notification, Answer::Continue).map(drop)
     }
 
     fn refuse(&mut self, notification: &Notification, error: RefuseError) -> io::Result<()> {
@@ -402,7 +447,15 @@ impl<'a> Supervisor<'a> {
         if !matches!(error, RefuseError::Carry(CarryError::Fault)) {
             (self.report)(Report::Refused { tid: notification.tid, error });
         }
-        self.listener.answer(notification, Answer::Fail(errno)).map(drop)
+        self.answer(notification, Answer::Fail(errno)).map(drop)
+    }
+
+    fn answer(&self, notification: &Notification, answer: Answer) -> io::Result<bool> {
+        self.listener.as_ref().map_or(Ok(false), |listener| listener.answer(notification, answer))
+    }
+
+    fn is_waiting(&self, notification: &Notification) -> bool {
+        self.listener.as_ref().is_some_and(|listener| listener.is_waiting(notification))
     }
 
     fn free_slot(&self) -> usize {
@@ -439,9 +492,8 @@ impl<'a> Supervisor<'a> {
         Ok(Flight { tracee, slot, carry, registers, mask, companion })
     }
 
-    /// Puts what it may have into a new program; `carry` is `None` for the first one, which
-    /// may have everything.
-    fn inject(&mut self, stopped: Stopped, carry: Option<Carry>, first: bool) -> Result<Stopped, InjectError> {
+    /// Puts what it may have into a new program.
+    fn inject(&mut self, stopped: Stopped, role: Role) -> Result<Stopped, InjectError> {
         let mut fresh = Fresh::new(stopped, &mut self.gadgets)?;
         if fresh.is_privileged() {
             return Ok(fresh.into_tracee());
@@ -449,25 +501,41 @@ impl<'a> Supervisor<'a> {
         let executable = if self.permit.is_restrictive() { executable(fresh.pid())? } else { Vec::new() };
         let permit = self.permit;
         let may_have = |entry: &Entry| !permit.is_restrictive() || permit.permits(&entry.secret, &executable);
-        let abi = fresh.abi();
-        let envp = self.environment(&fresh, abi, carry.as_ref(), &may_have);
+        let envp = self.environment(&fresh, fresh.abi(), role.carry(), &may_have);
         let Some(envp) = envp else { return Ok(fresh.into_tracee()) };
         fresh.set_environment(&envp)?;
-        let openness = match self.mode {
-            Mode::Supervised => Openness::Reopened,
-            Mode::Full | Mode::Sealed => Openness::Closed,
-        };
         fresh = fresh.set_dumpable(false)?;
-        if first && openness == Openness::Closed {
-            fresh = fresh.fork_away()?;
+        if matches!(role, Role::First { .. }) {
+            fresh = self.fork_away(fresh)?;
         }
-        let copy = self.image.copy(may_have)?;
-        let mut kit = Kit { listener: &self.listener, queue: &mut self.queue, gadgets: &mut self.gadgets };
-        fresh = fresh.map_copy(&self.image, copy, &mut kit)?;
-        if openness == Openness::Reopened {
+        let how = match (role, &self.listener) {
+            (Role::First { inherited: Some(descriptor) }, _) => HandOver::Inherited(descriptor.as_raw_fd() as u64),
+            (_, Some(listener)) => {
+                let copy = self.image.copy(may_have)?;
+                HandOver::Trap { copy, listener, queue: &mut self.queue }
+            }
+            // Only the first program comes here without a listener, and it has inherited one.
+            (_, None) => return Ok(fresh.into_tracee()),
+        };
+        fresh = fresh.map_copy(&self.image, how)?;
+        if Openness::of(self.protection.mode) == Openness::Reopened {
             fresh = fresh.set_dumpable(true)?;
         }
         fresh.finish()
+    }
+
+    fn fork_away(&mut self, fresh: Fresh) -> Result<Fresh, InjectError> {
+        match self.protection.fork_away {
+            Attempt::No => Ok(fresh),
+            Attempt::Required => fresh.fork_away().map_err(|(_, error)| error),
+            Attempt::BestEffort => match fresh.fork_away() {
+                Err((Some(fresh), InjectError::Call { source, .. })) => {
+                    (self.report)(Report::NotForkedAway(source));
+                    Ok(*fresh)
+                }
+                other => other.map_err(|(_, error)| error),
+            },
+        }
     }
 
     /// The environment of a new program: what it has, with the secrets that it may have where
@@ -508,6 +576,24 @@ impl<'a> Supervisor<'a> {
             }
         }
         (envp.len() > existing.len()).then_some(envp)
+    }
+}
+
+/// Which program secrets are put into.
+enum Role {
+    /// The first, which may have everything; the descriptor of its copy, if it has inherited
+    /// that.
+    First { inherited: Option<OwnedFd> },
+    /// One that a program of the tree started.
+    Later { carry: Carry },
+}
+
+impl Role {
+    const fn carry(&self) -> Option<&Carry> {
+        match self {
+            Self::First { .. } => None,
+            Self::Later { carry } => Some(carry),
+        }
     }
 }
 

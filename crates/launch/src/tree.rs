@@ -11,6 +11,7 @@ use envward_kernel::signal::{self, Received, SignalQueue};
 
 use crate::forwarding::{self, Forward};
 use crate::group::{Group, Stopped};
+use crate::remaining::Remaining;
 use crate::supervise::{self, Supervisor};
 
 const SIGCONT: i32 = 18;
@@ -31,8 +32,8 @@ pub struct Tree<'a> {
 pub struct Ended<'a> {
     /// How the program ended.
     pub ending: Ending,
-    /// The supervisor, when processes of the tree are left.
-    pub remaining: Option<Supervisor<'a>>,
+    /// What still needs a supervisor, when processes of the tree are left.
+    pub remaining: Option<Remaining<'a>>,
 }
 
 impl<'a> Tree<'a> {
@@ -57,7 +58,8 @@ impl<'a> Tree<'a> {
                 self.supervisor.handle_next()?;
                 continue;
             }
-            let listener = (alive && self.supervisor.has_room()).then(|| self.supervisor.listener().as_fd());
+            let listener = self.supervisor.listener().filter(|_| alive && self.supervisor.has_room());
+            let listener = listener.map(AsFd::as_fd);
             let [signals, execs] = poll::wait([Some(self.signals.as_fd()), listener], None)?;
             if signals.readable {
                 ending = self.drain_signals()?;
@@ -69,7 +71,12 @@ impl<'a> Tree<'a> {
         }
         let ending = ending.unwrap_or(Ending::Exited(0));
         self.land()?;
-        let remaining = if supervise::tree_is_gone(self.supervisor.listener())? { None } else { Some(self.supervisor) };
+        let remaining = match self.supervisor.listener() {
+            Some(listener) if !supervise::tree_is_gone(listener)? => {
+                Some(Remaining::new(self.supervisor, self.signals))
+            }
+            _ => None,
+        };
         Ok(Ended { ending, remaining })
     }
 

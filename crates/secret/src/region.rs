@@ -86,50 +86,48 @@ impl Region {
         self.backing
     }
 
+    /// The region of `len` bytes behind a descriptor that [`Delivery::deliver`] gave out, with
+    /// its bytes: how a region gets into a child, which has none of its parent's.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn receive(fd: OwnedFd, len: usize, backing: Backing) -> Result<Self, RegionError> {
+        Self::place(fd.as_fd(), len, backing)
+    }
+
     fn map(len: usize, backing: Backing) -> Result<(Self, OwnedFd), RegionError> {
         let failed = |step| move |source| RegionError::new(backing, step, len, source);
-        let page = memory::page_size();
-        let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
-        let body = len
-            .max(1)
-            .checked_next_multiple_of(page)
-            .ok_or_else(too_large)
-            .map_err(failed(Step::Reserve))?;
-        let whole = body
-            .checked_add(2 * page)
-            .ok_or_else(too_large)
-            .map_err(failed(Step::Reserve))?;
-
         let fd = match backing {
             Backing::MemfdSecret => memory::memfd_secret(),
             Backing::Locked => memory::memfd_create(c"envward"),
         }
         .map_err(failed(Step::Create))?;
+        let body = body_len(len).map_err(failed(Step::Reserve))?;
         memory::set_len(fd.as_fd(), body).map_err(failed(Step::Resize))?;
+        Ok((Self::place(fd.as_fd(), len, backing)?, fd))
+    }
+
+    /// Maps the file between two guard pages and writes the canary.
+    fn place(fd: BorrowedFd<'_>, len: usize, backing: Backing) -> Result<Self, RegionError> {
+        let failed = |step| move |source| RegionError::new(backing, step, len, source);
+        let page = memory::page_size();
+        let body = body_len(len).map_err(failed(Step::Reserve))?;
+        let whole = body.checked_add(2 * page).ok_or_else(too_large).map_err(failed(Step::Reserve))?;
         let mut mapping = Mapping::reserve(whole).map_err(failed(Step::Reserve))?;
         // SAFETY: the reservation is new and nobody refers to it.
-        unsafe { mapping.place_shared(page, body, fd.as_fd()) }.map_err(failed(Step::Map))?;
+        unsafe { mapping.place_shared(page, body, fd) }.map_err(failed(Step::Map))?;
         // A secret file is locked and left out of dumps by nature.
         if backing == Backing::Locked {
             mapping.lock(page, body).map_err(failed(Step::Lock))?;
-            mapping
-                .advise(page, body, Advice::DontDump)
-                .map_err(failed(Step::Advise))?;
+            mapping.advise(page, body, Advice::DontDump).map_err(failed(Step::Advise))?;
         }
-        mapping
-            .advise(page, body, Advice::DontFork)
-            .map_err(failed(Step::Advise))?;
-
-        let mut region = Self {
-            mapping,
-            len,
-            backing,
-            wipe: true,
-        };
+        mapping.advise(page, body, Advice::DontFork).map_err(failed(Step::Advise))?;
+        let mut region = Self { mapping, len, backing, wipe: true };
         for (byte, expected) in region.slack().iter_mut().zip(canary()) {
             *byte = expected;
         }
-        Ok((region, fd))
+        Ok(region)
     }
 
     /// The first byte after the leading guard page.
@@ -165,6 +163,15 @@ impl Region {
             std::process::abort();
         }
     }
+}
+
+/// Whole pages for `len` bytes.
+fn body_len(len: usize) -> io::Result<usize> {
+    len.max(1).checked_next_multiple_of(memory::page_size()).ok_or_else(too_large)
+}
+
+fn too_large() -> io::Error {
+    io::ErrorKind::OutOfMemory.into()
 }
 
 impl Drop for Region {

@@ -1,0 +1,83 @@
+//! The command line, as typed. The doc comments are the help texts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+
+/// Run a program with secrets in its environment that no /proc ever shows
+#[derive(Debug, Parser)]
+#[command(name = "envward", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    Run(Run),
+    Status(Status),
+}
+
+/// Run a program with secrets in its environment
+///
+/// The program and everything that it starts find the variables where they always did;
+/// /proc/PID/environ of no process among them holds one. Exit status: the program's own; 125
+/// when envward fails, 126 when the program cannot be executed, 127 when it is not found.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Take variables from a dotenv file; may be given several times, later files win
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// Take one variable from file:PATH, fd:N or stdin; wins over env files
+    #[arg(long, value_name = "NAME=REF")]
+    pub(crate) secret: Vec<OsString>,
+    /// Take one variable out of envward's own environment, and wipe it there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from_env: Vec<OsString>,
+    /// Give a secret only to programs whose executable's path matches; `*` matches `/` too
+    #[arg(long, value_name = "NAME=GLOB")]
+    pub(crate) only: Vec<OsString>,
+    /// Do not give a secret to programs whose executable's path matches
+    #[arg(long, value_name = "NAME=GLOB")]
+    pub(crate) deny: Vec<OsString>,
+    /// Require a mode: full (needs CAP_SYS_PTRACE), supervised or sealed; without this the
+    /// strongest possible one of full and supervised
+    #[arg(long, value_name = "MODE")]
+    pub(crate) mode: Option<String>,
+    /// Do not start without this mechanism, or `all`
+    #[arg(long, value_name = "MECHANISM")]
+    pub(crate) require: Vec<String>,
+    /// Start without this mechanism, or `all`, if it cannot be had, and say so
+    #[arg(long, value_name = "MECHANISM")]
+    pub(crate) best_effort: Vec<String>,
+    /// Let the program write no core files (RLIMIT_CORE 0)
+    #[arg(long)]
+    pub(crate) no_core: bool,
+    /// Read this configuration file instead of ./envward.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read no configuration file
+    #[arg(long)]
+    pub(crate) no_config: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Show what protects a running process, as the kernel tells it
+///
+/// Exit status: 0 when the process has protected secrets, 1 when it has none or cannot be
+/// looked at, 2 for a wrong command line.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: i32,
+}

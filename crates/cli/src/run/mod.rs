@@ -1,0 +1,84 @@
+//! `envward run`.
+
+mod command;
+mod plan;
+mod report;
+
+use envward_kernel::process::{self, Ending};
+use envward_kernel::{capability, prctl, signal};
+use envward_launch::start;
+use envward_secret::Vault;
+
+use crate::arguments;
+use crate::failure::Failure;
+
+use self::command::Found;
+use self::plan::Plan;
+
+/// Runs the program and ends as it ended.
+pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
+    // Before anything secret can be in our memory.
+    prctl::set_dumpable(false).map_err(|error| Failure::own(format!("cannot close our own memory: {error}")))?;
+    let privileged = process::is_privileged_executable();
+    if privileged {
+        // The capability is for tracing our own tree. With it in effect, opening a file below
+        // /proc would be allowed where it is not allowed to whoever started us.
+        set_trace_capability(false)?;
+    }
+    let quiet = arguments.quiet;
+    let plan = Plan::new(arguments)?;
+    let vault = plan.load()?;
+    if privileged {
+        set_trace_capability(true)?;
+    }
+    let protection = plan.protection()?;
+    if !quiet {
+        protection.announce();
+    }
+    supervise(&plan, &protection, vault)
+}
+
+fn set_trace_capability(effective: bool) -> Result<(), Failure> {
+    match capability::set_effective(capability::Capability::SysPtrace, effective) {
+        // Another capability on the file, or another reason to be privileged.
+        Err(error) if effective && error.raw_os_error() == Some(1) => Ok(()),
+        other => other.map_err(|error| Failure::own(format!("cannot change our capabilities: {error}"))),
+    }
+}
+
+fn supervise(plan: &Plan, protection: &plan::Protection, vault: Vault) -> Result<u8, Failure> {
+    let environment = command::Environment::acquire()?;
+    let Found { paths, arguments } = command::find(&plan.command, &environment)?;
+    let strings = environment.without(&vault);
+    let mut tell = report::tell;
+    let started = start::start(
+        &start::Command {
+            paths: &paths,
+            arguments: &arguments,
+            environment: &strings,
+            protection: protection.for_launch(),
+        },
+        vault,
+        &plan.permit,
+        &mut tell,
+    )
+    .map_err(|error| report::start_failure(&error, &plan.command[0]))?;
+    let ended = started.run().map_err(|error| Failure::own(format!("the supervision failed: {error}")))?;
+    if let Some(remaining) = ended.remaining {
+        remaining.go_on_in_background();
+    }
+    Ok(end_like(ended.ending))
+}
+
+/// Ends as the program did: by the same signal, if it was one.
+fn end_like(ending: Ending) -> u8 {
+    if let Ending::Killed(number) = ending {
+        // Our own core would be of no use to anybody.
+        let _ = process::forbid_core_files();
+        let _ = signal::set_default(number);
+        let _ = signal::set_mask(signal::SignalSet::EMPTY);
+        let _ = signal::send(process::id(), number);
+        // Still here: the signal does not kill us, as it does not kill process 1.
+    }
+    envward_launch::supervise::exit_status(ending)
+}

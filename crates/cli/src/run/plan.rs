@@ -1,0 +1,233 @@
+//! What a `run` command line and configuration file come to.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use envward_launch::mode::{self, Attempt, Mode};
+use envward_launch::supervise::Permit;
+use envward_policy::mechanism::Selection;
+use envward_policy::rules::{Rule, Rules};
+use envward_policy::{Config, Mechanism, Requirement, Requirements, reference::NamedReference};
+use envward_secret::{Backing, Vault};
+use envward_source::{EnvFile, FromEnv, Source};
+
+use super::report;
+use crate::arguments;
+use crate::failure::Failure;
+use crate::output;
+
+/// The configuration file that is read when there is one.
+const CONFIG_FILE: &str = "envward.toml";
+
+/// A validated command.
+pub(crate) struct Plan {
+    pub(crate) command: Vec<OsString>,
+    sources: Vec<Box<dyn Source>>,
+    pub(crate) permit: Permits,
+    mode: Option<Mode>,
+    requirements: Requirements,
+    no_core: bool,
+}
+
+/// The rules, as the launcher asks them.
+#[derive(Debug)]
+pub(crate) struct Permits(Rules);
+
+impl Permit for Permits {
+    fn is_restrictive(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn permits(&self, secret: &str, executable: &[u8]) -> bool {
+        self.0.permits(secret, executable)
+    }
+
+    fn is_targeted(&self, secret: &str) -> bool {
+        self.0.restricts(secret)
+    }
+}
+
+impl Plan {
+    /// Reads the configuration file and puts the command line on top of it.
+    pub(crate) fn new(arguments: arguments::Run) -> Result<Self, Failure> {
+        let config = read_config(arguments.config.as_deref(), arguments.no_config)?;
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
+        for path in config.env_files.into_iter().chain(arguments.env_file) {
+            sources.push(Box::new(EnvFile::new(path)));
+        }
+        for reference in config.secrets {
+            sources.push(Box::new(reference));
+        }
+        for text in &arguments.secret {
+            sources.push(Box::new(NamedReference::parse(text).map_err(|error| option("--secret", error))?));
+        }
+        for name in &arguments.from_env {
+            sources.push(Box::new(FromEnv::parse(name).map_err(|error| option("--from-env", error))?));
+        }
+        if sources.is_empty() {
+            return Err(Failure::own("there are no secrets to run the program with")
+                .hint("name a source: --env-file FILE, --secret NAME=file:PATH or --from-env NAME"));
+        }
+        let mut rules = config.rules;
+        for text in &arguments.only {
+            rules.add(Rule::parse_only(text).map_err(|error| option("--only", error))?);
+        }
+        for text in &arguments.deny {
+            rules.add(Rule::parse_deny(text).map_err(|error| option("--deny", error))?);
+        }
+        let mode = match &arguments.mode {
+            Some(name) => Some(name.parse::<envward_policy::Mode>().map_err(|error| option("--mode", error))?),
+            None => config.mode,
+        };
+        let mut requirements = Requirements::default();
+        requirements.apply(&config.require, &config.best_effort).map_err(Failure::own)?;
+        requirements
+            .apply(&selections("--require", &arguments.require)?, &selections("--best-effort", &arguments.best_effort)?)
+            .map_err(Failure::own)?;
+        Ok(Self {
+            command: arguments.command,
+            sources,
+            permit: Permits(rules),
+            mode: mode.map(|mode| match mode {
+                envward_policy::Mode::Full => Mode::Full,
+                envward_policy::Mode::Supervised => Mode::Supervised,
+                envward_policy::Mode::Sealed => Mode::Sealed,
+            }),
+            requirements,
+            no_core: arguments.no_core,
+        })
+    }
+
+    /// Takes the secrets from their sources into protected memory.
+    pub(crate) fn load(&self) -> Result<Vault, Failure> {
+        let mut vault = Vault::new(self.backing()?).map_err(report::no_memory)?;
+        for source in &self.sources {
+            source.load(&mut vault).map_err(Failure::own)?;
+        }
+        for rule in &self.permit.0 {
+            if !vault.entries().any(|entry| entry.name == rule.secret()) {
+                return Err(Failure::own(format!("the rule `{rule}` names a secret that no source has"))
+                    .hint("correct the name, or add the source"));
+            }
+        }
+        Ok(vault)
+    }
+
+    fn backing(&self) -> Result<Backing, Failure> {
+        match Backing::MemfdSecret.probe() {
+            Ok(()) => Ok(Backing::MemfdSecret),
+            Err(_) if self.requirements.of(Mechanism::MemfdSecret) == Requirement::BestEffort => {
+                output::error(
+                    "without memfd_secret: root, and in the supervised mode the same user, can read the secrets in memory",
+                );
+                Ok(Backing::Locked)
+            }
+            Err(error) => Err(report::no_memory(error)),
+        }
+    }
+
+    /// Decides how the program will be protected.
+    pub(crate) fn protection(&self) -> Result<Protection, Failure> {
+        let strongest =
+            Mode::strongest().map_err(|error| Failure::own(format!("cannot read our capabilities: {error}")))?;
+        let mode = match self.mode {
+            Some(Mode::Full) if strongest != Mode::Full => {
+                return Err(Failure::own("the full mode needs CAP_SYS_PTRACE").hint(
+                    "run as root, or `sudo setcap cap_sys_ptrace=ep` on the envward binary, or use another --mode",
+                ));
+            }
+            Some(mode) => mode,
+            None => strongest,
+        };
+        let attempt = |mechanism, possible: bool| match (self.requirements.of(mechanism), possible) {
+            (Requirement::Required, false) => {
+                Err(Failure::own(format!("{mechanism} cannot be had in the {mode} mode"))
+                    .hint(format!("use another --mode, or --best-effort {mechanism}")))
+            }
+            (Requirement::BestEffort, true) => Ok(Attempt::BestEffort),
+            (_, true) => Ok(Attempt::Required),
+            (_, false) => Ok(Attempt::No),
+        };
+        attempt(Mechanism::NonDumpable, mode != Mode::Supervised)?;
+        let protection = mode::Protection {
+            mode,
+            supervision: attempt(Mechanism::Supervision, mode != Mode::Sealed)?,
+            fork_away: attempt(Mechanism::ForkAway, mode != Mode::Supervised)?,
+            forbid_core: self.no_core || self.requirements.of(Mechanism::NoCore) == Requirement::Required,
+        };
+        self.require_setting(
+            Mechanism::Yama,
+            "/proc/sys/kernel/yama/ptrace_scope",
+            1,
+            "sysctl -w kernel.yama.ptrace_scope=1",
+        )?;
+        self.require_setting(
+            Mechanism::PerfParanoid,
+            "/proc/sys/kernel/perf_event_paranoid",
+            3,
+            "sysctl -w kernel.perf_event_paranoid=3",
+        )?;
+        Ok(Protection { launch: protection, chosen: self.mode.is_none() })
+    }
+
+    /// Checks a setting of the machine that was required.
+    fn require_setting(&self, mechanism: Mechanism, path: &str, least: i32, remedy: &str) -> Result<(), Failure> {
+        if self.requirements.of(mechanism) != Requirement::Required {
+            return Ok(());
+        }
+        let value = setting(path);
+        if value.is_some_and(|value| value >= least) {
+            return Ok(());
+        }
+        let found = value.map_or_else(|| "the kernel does not have it".to_owned(), |value| format!("it is {value}"));
+        Err(Failure::own(format!("{mechanism} is required: {path} must be {least} or more, and {found}"))
+            .hint(format!("as root: {remedy}")))
+    }
+}
+
+/// A number below `/proc/sys`.
+pub(crate) fn setting(path: &str) -> Option<i32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// How the program will be protected, and whether that was our choice.
+pub(crate) struct Protection {
+    launch: mode::Protection,
+    chosen: bool,
+}
+
+impl Protection {
+    pub(crate) const fn for_launch(&self) -> mode::Protection {
+        self.launch
+    }
+
+    /// Says in one line what stays open, when a weaker mode was chosen for the user.
+    pub(crate) fn announce(&self) {
+        if self.chosen && self.launch.mode == Mode::Supervised {
+            report::supervised_mode();
+        }
+    }
+}
+
+fn option(name: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::own(format!("{name}: {error}"))
+}
+
+fn selections(option_name: &str, names: &[String]) -> Result<Vec<Selection>, Failure> {
+    names.iter().map(|name| name.parse().map_err(|error| option(&format!("{option_name} {name}"), error))).collect()
+}
+
+fn read_config(named: Option<&Path>, none: bool) -> Result<Config, Failure> {
+    if none {
+        return Ok(Config::default());
+    }
+    let path: PathBuf = named.map_or_else(|| PathBuf::from(CONFIG_FILE), Path::to_owned);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+        Err(error) => return Err(Failure::own(format!("cannot read {}: {error}", path.display()))),
+    };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    Config::parse(&text, directory).map_err(|error| Failure::own(format!("{}: {error}", path.display())))
+}
