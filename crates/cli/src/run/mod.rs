@@ -11,6 +11,7 @@ use envward_secret::Vault;
 
 use crate::arguments;
 use crate::failure::Failure;
+use crate::output;
 
 use self::command::Found;
 use self::plan::Plan;
@@ -64,8 +65,10 @@ fn supervise(plan: &Plan, protection: &plan::Protection, vault: Vault) -> Result
     )
     .map_err(|error| report::start_failure(&error, &plan.command[0]))?;
     let ended = started.run().map_err(|error| Failure::own(format!("the supervision failed: {error}")))?;
-    if let Some(remaining) = ended.remaining {
-        remaining.go_on_in_background();
+    if let Some(remaining) = ended.remaining
+        && let Err(error) = remaining.go_on_in_background()
+    {
+        output::error(format_args!("what the program left running can start no more programs: {error}"));
     }
     Ok(end_like(ended.ending))
 }
