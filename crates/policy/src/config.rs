@@ -121,29 +121,18 @@ impl Reader<'_> {
             .map_err(|conflict| self.error(best_effort_span, Problem::Conflict(conflict)))
     }
 
-    fn secrets(
-        &self,
-        config: &mut Config,
-        key: Key<'_>,
-        value: &Value<'_>,
-    ) -> Result<(), ConfigError> {
+    fn secrets(&self, config: &mut Config, key: Key<'_>, value: &Value<'_>) -> Result<(), ConfigError> {
         self.each(self.table(&key, value)?, |key, value| {
             let DeValue::Table(table) = value.get_ref() else {
                 return Err(self.error(key.span, Problem::SecretIsNoTable));
             };
-            let name = variable_name(OsStr::new(key.name))
-                .map_err(|error| self.error(key.span, Problem::Reference(error)))?;
+            let name =
+                variable_name(OsStr::new(key.name)).map_err(|error| self.error(key.span, Problem::Reference(error)))?;
             self.each(table, |key, value| self.secret(config, &name, key, value))
         })
     }
 
-    fn secret(
-        &self,
-        config: &mut Config,
-        name: &str,
-        key: Key<'_>,
-        value: &Value<'_>,
-    ) -> Result<(), ConfigError> {
+    fn secret(&self, config: &mut Config, name: &str, key: Key<'_>, value: &Value<'_>) -> Result<(), ConfigError> {
         type Constructor = fn(&str, &[u8]) -> Result<Rule, RuleError>;
         let (make_rule, key): (Constructor, _) = match key.name {
             "only" => (Rule::only, key),
@@ -155,10 +144,7 @@ impl Reader<'_> {
                     Ok(other) => other,
                     Err(error) => return Err(self.error(span, Problem::Reference(error))),
                 };
-                config.secrets.push(NamedReference {
-                    name: name.to_owned(),
-                    reference,
-                });
+                config.secrets.push(NamedReference { name: name.to_owned(), reference });
                 return Ok(());
             }
             "value" => return Err(self.error(key.span, Problem::ValueInFile)),
@@ -193,33 +179,21 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn table<'t>(
-        &self,
-        key: &Key<'_>,
-        value: &'t Value<'t>,
-    ) -> Result<&'t DeTable<'t>, ConfigError> {
+    fn table<'t>(&self, key: &Key<'_>, value: &'t Value<'t>) -> Result<&'t DeTable<'t>, ConfigError> {
         match value.get_ref() {
             DeValue::Table(table) => Ok(table),
             _ => Err(self.wrong_type(key, value, "a table")),
         }
     }
 
-    fn string<'t>(
-        &self,
-        key: &Key<'_>,
-        value: &'t Value<'t>,
-    ) -> Result<(&'t str, Range<usize>), ConfigError> {
+    fn string<'t>(&self, key: &Key<'_>, value: &'t Value<'t>) -> Result<(&'t str, Range<usize>), ConfigError> {
         match value.get_ref() {
             DeValue::String(text) => Ok((text, value.span())),
             _ => Err(self.wrong_type(key, value, "a string")),
         }
     }
 
-    fn strings<'t>(
-        &self,
-        key: &Key<'_>,
-        value: &'t Value<'t>,
-    ) -> Result<Vec<(&'t str, Range<usize>)>, ConfigError> {
+    fn strings<'t>(&self, key: &Key<'_>, value: &'t Value<'t>) -> Result<Vec<(&'t str, Range<usize>)>, ConfigError> {
         match value.get_ref() {
             DeValue::Array(array) => array
                 .iter()
@@ -253,11 +227,7 @@ impl Reader<'_> {
     }
 
     fn wrong_type(&self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) -> ConfigError {
-        let problem = Problem::WrongType {
-            name: key.name.to_owned(),
-            expected,
-            found: value.get_ref().type_str(),
-        };
+        let problem = Problem::WrongType { name: key.name.to_owned(), expected, found: value.get_ref().type_str() };
         self.error(value.span(), problem)
     }
 
@@ -302,16 +272,8 @@ impl ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Problem {
     Syntax(String),
-    UnknownKey {
-        name: String,
-        place: &'static str,
-        known: &'static [&'static str],
-    },
-    WrongType {
-        name: String,
-        expected: &'static str,
-        found: &'static str,
-    },
+    UnknownKey { name: String, place: &'static str, known: &'static [&'static str] },
+    WrongType { name: String, expected: &'static str, found: &'static str },
     SecretIsNoTable,
     ValueInFile,
     OnlyNothing,
@@ -328,17 +290,12 @@ impl fmt::Display for ConfigError {
         write!(f, "{}:{}: ", self.line, self.column)?;
         match &self.problem {
             Problem::Syntax(message) => write!(f, "not TOML: {message}"),
-            Problem::UnknownKey { name, place, known } => write!(
-                f,
-                "unknown key `{}` in {place}; known are {}",
-                name.escape_debug(),
-                known.join(", ")
-            ),
-            Problem::WrongType {
-                name,
-                expected,
-                found,
-            } => write!(f, "`{name}` is of type {found}; it must be {expected}"),
+            Problem::UnknownKey { name, place, known } => {
+                write!(f, "unknown key `{}` in {place}; known are {}", name.escape_debug(), known.join(", "))
+            }
+            Problem::WrongType { name, expected, found } => {
+                write!(f, "`{name}` is of type {found}; it must be {expected}")
+            }
             Problem::SecretIsNoTable => f.write_str(
                 "a secret is a table; write [secrets.NAME] and below it source = \"file:PATH\" \
                  (this file holds references, never values)",
@@ -355,6 +312,10 @@ impl fmt::Display for ConfigError {
             Problem::Mode(error) => error.fmt(f),
             Problem::Mechanism(error) => error.fmt(f),
             Problem::Conflict(error) => error.fmt(f),
+            Problem::Reference(ReferenceError::UnknownKind) => f.write_str(
+                "not a reference to a secret; write file:PATH, fd:N, stdin or env \
+                 (a value itself would be seen by everyone who reads this file)",
+            ),
             Problem::Reference(error) => error.fmt(f),
             Problem::Rule(error) => error.fmt(f),
         }

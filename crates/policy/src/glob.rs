@@ -50,10 +50,7 @@ impl Glob {
             };
             parts.push(part);
         }
-        Ok(Self {
-            parts,
-            text: text.to_owned(),
-        })
+        Ok(Self { parts, text: text.to_owned() })
     }
 
     /// Matches in time proportional to the product of the lengths at worst.
@@ -177,23 +174,15 @@ mod tests {
     fn many_stars_are_no_trouble() {
         let pattern = format!("/{}b", "*a".repeat(60));
         let path = format!("/{}", "a".repeat(5000));
-        assert!(
-            !Glob::parse(pattern.as_bytes())
-                .unwrap()
-                .matches(path.as_bytes())
-        );
+        assert!(!Glob::parse(pattern.as_bytes()).unwrap().matches(path.as_bytes()));
     }
 
     /// The definition, without cleverness.
     fn matches_by_definition(parts: &[Part], path: &[u8]) -> bool {
         match (parts, path) {
             ([], path) => path.is_empty(),
-            ([Part::Any, rest @ ..], path) => {
-                (0..=path.len()).any(|taken| matches_by_definition(rest, &path[taken..]))
-            }
-            ([Part::One, rest @ ..], [byte, path @ ..]) => {
-                *byte != b'/' && matches_by_definition(rest, path)
-            }
+            ([Part::Any, rest @ ..], path) => (0..=path.len()).any(|taken| matches_by_definition(rest, &path[taken..])),
+            ([Part::One, rest @ ..], [byte, path @ ..]) => *byte != b'/' && matches_by_definition(rest, path),
             ([Part::Byte(expected), rest @ ..], [byte, path @ ..]) => {
                 expected == byte && matches_by_definition(rest, path)
             }

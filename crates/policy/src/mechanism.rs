@@ -68,10 +68,7 @@ impl FromStr for Mechanism {
     type Err = UnknownMechanism;
 
     fn from_str(name: &str) -> Result<Self, UnknownMechanism> {
-        Self::ALL
-            .into_iter()
-            .find(|mechanism| mechanism.name() == name)
-            .ok_or(UnknownMechanism)
+        Self::ALL.into_iter().find(|mechanism| mechanism.name() == name).ok_or(UnknownMechanism)
     }
 }
 
@@ -150,26 +147,16 @@ impl Requirements {
     ///
     /// [`Conflict`] if one place requires and does not require the same; nothing
     /// is changed then.
-    pub fn apply(
-        &mut self,
-        require: &[Selection],
-        best_effort: &[Selection],
-    ) -> Result<(), Conflict> {
+    pub fn apply(&mut self, require: &[Selection], best_effort: &[Selection]) -> Result<(), Conflict> {
         if let Some(both) = require.iter().find(|one| best_effort.contains(one)) {
             return Err(Conflict { selection: *both });
         }
-        for (selections, requirement) in [
-            (require, Requirement::Required),
-            (best_effort, Requirement::BestEffort),
-        ] {
+        for (selections, requirement) in [(require, Requirement::Required), (best_effort, Requirement::BestEffort)] {
             if selections.contains(&Selection::All) {
                 self.by_mechanism = [requirement; Mechanism::ALL.len()];
             }
         }
-        for (selections, requirement) in [
-            (require, Requirement::Required),
-            (best_effort, Requirement::BestEffort),
-        ] {
+        for (selections, requirement) in [(require, Requirement::Required), (best_effort, Requirement::BestEffort)] {
             for selection in selections {
                 if let Selection::One(mechanism) = selection {
                     self.by_mechanism[mechanism.index()] = requirement;
@@ -187,9 +174,7 @@ impl Requirements {
 
     /// The mechanisms that must be had.
     pub fn required(&self) -> impl Iterator<Item = Mechanism> {
-        Mechanism::ALL
-            .into_iter()
-            .filter(|mechanism| self.of(*mechanism) == Requirement::Required)
+        Mechanism::ALL.into_iter().filter(|mechanism| self.of(*mechanism) == Requirement::Required)
     }
 }
 
@@ -236,9 +221,7 @@ mod tests {
         ];
         for (require, best_effort, yama, no_core) in cases {
             let mut requirements = Requirements::default();
-            requirements
-                .apply(&parsed(require), &parsed(best_effort))
-                .unwrap();
+            requirements.apply(&parsed(require), &parsed(best_effort)).unwrap();
             assert_eq!(requirements.of(Yama), *yama, "{require:?} {best_effort:?}");
             assert_eq!(requirements.of(NoCore), *no_core);
         }
@@ -247,14 +230,8 @@ mod tests {
     #[test]
     fn the_same_cannot_be_both() {
         for (name, message) in [
-            (
-                "all",
-                "all is both required and best effort; leave out one of them",
-            ),
-            (
-                "yama",
-                "yama is both required and best effort; leave out one of them",
-            ),
+            ("all", "all is both required and best effort; leave out one of them"),
+            ("yama", "yama is both required and best effort; leave out one of them"),
         ] {
             let mut requirements = Requirements::default();
             let both = parsed(&[name]);
@@ -267,9 +244,7 @@ mod tests {
     #[test]
     fn what_is_applied_later_overrides() {
         let mut requirements = Requirements::default();
-        requirements
-            .apply(&parsed(&["yama", "no-core"]), &[])
-            .unwrap();
+        requirements.apply(&parsed(&["yama", "no-core"]), &[]).unwrap();
         requirements.apply(&[], &parsed(&["yama"])).unwrap();
         assert_eq!(requirements.of(Mechanism::Yama), Requirement::BestEffort);
         assert_eq!(requirements.of(Mechanism::NoCore), Requirement::Required);

@@ -40,10 +40,7 @@ impl FromStr for Mode {
     type Err = UnknownMode;
 
     fn from_str(name: &str) -> Result<Self, UnknownMode> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.name() == name)
-            .ok_or(UnknownMode)
+        Self::ALL.into_iter().find(|mode| mode.name() == name).ok_or(UnknownMode)
     }
 }
 

@@ -38,10 +38,7 @@ impl Reference {
             // Only digits: `parse` would take a sign.
             let digits = number.iter().all(u8::is_ascii_digit);
             let number = str::from_utf8(number).ok().filter(|_| digits);
-            return number
-                .and_then(|number| number.parse().ok())
-                .map(Self::Fd)
-                .ok_or(ReferenceError::NoNumber);
+            return number.and_then(|number| number.parse().ok()).map(Self::Fd).ok_or(ReferenceError::NoNumber);
         }
         match text {
             b"stdin" => Ok(Self::Stdin),
@@ -90,10 +87,7 @@ impl NamedReference {
         };
         match reference {
             Ok(reference) => Ok(Self { name, reference }),
-            Err(error) => Err(ReferenceError::For {
-                name,
-                error: Box::new(error),
-            }),
+            Err(error) => Err(ReferenceError::For { name, error: Box::new(error) }),
         }
     }
 }
@@ -119,7 +113,7 @@ pub enum ReferenceError {
     /// Neither `file:`, `fd:` nor `stdin`.
     #[error(
         "not a reference to a secret; write file:PATH, fd:N or stdin \
-         (a value itself would be seen by everyone who lists processes or reads the file)"
+         (a value itself would be seen by everyone who lists processes)"
     )]
     UnknownKind,
     /// `file:` without a path.
@@ -154,10 +148,7 @@ mod tests {
     #[test]
     fn references_are_parsed() {
         for (text, expected) in [
-            (
-                "file:/run/secrets/pg",
-                Reference::File("/run/secrets/pg".into()),
-            ),
+            ("file:/run/secrets/pg", Reference::File("/run/secrets/pg".into())),
             ("file:a:b", Reference::File("a:b".into())),
             ("fd:0", Reference::Fd(0)),
             ("fd:12", Reference::Fd(12)),
@@ -202,26 +193,14 @@ mod tests {
     #[test]
     fn wrong_named_references_show_the_name_at_most() {
         for (text, message) in [
-            (
-                &b"hunter2"[..],
-                "no `=`; write NAME=file:PATH, NAME=fd:N or NAME=stdin",
-            ),
-            (
-                b"=stdin",
-                "not a name of a variable; it must be UTF-8, not empty and without `=`",
-            ),
-            (
-                b"\xff=stdin",
-                "not a name of a variable; it must be UTF-8, not empty and without `=`",
-            ),
-            (
-                b"A=env",
-                "A: a variable of envward's own environment is taken with --from-env NAME",
-            ),
+            (&b"hunter2"[..], "no `=`; write NAME=file:PATH, NAME=fd:N or NAME=stdin"),
+            (b"=stdin", "not a name of a variable; it must be UTF-8, not empty and without `=`"),
+            (b"\xff=stdin", "not a name of a variable; it must be UTF-8, not empty and without `=`"),
+            (b"A=env", "A: a variable of envward's own environment is taken with --from-env NAME"),
             (
                 b"A=hunter2",
                 "A: not a reference to a secret; write file:PATH, fd:N or stdin \
-                 (a value itself would be seen by everyone who lists processes or reads the file)",
+                 (a value itself would be seen by everyone who lists processes)",
             ),
         ] {
             let error = NamedReference::parse(OsStr::from_bytes(text)).unwrap_err();
@@ -233,9 +212,6 @@ mod tests {
     #[test]
     fn paths_need_not_be_utf8() {
         let reference = Reference::parse(OsStr::from_bytes(b"file:/\xff")).unwrap();
-        assert_eq!(
-            reference,
-            Reference::File(OsStr::from_bytes(b"/\xff").into())
-        );
+        assert_eq!(reference, Reference::File(OsStr::from_bytes(b"/\xff").into()));
     }
 }

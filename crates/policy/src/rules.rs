@@ -76,21 +76,14 @@ impl Rule {
         let Some(equals) = bytes.iter().position(|byte| *byte == b'=') else {
             return Err(RuleError::NoPattern);
         };
-        let name = variable_name(OsStr::from_bytes(&bytes[..equals]))
-            .map_err(|_| RuleError::InvalidName)?;
+        let name = variable_name(OsStr::from_bytes(&bytes[..equals])).map_err(|_| RuleError::InvalidName)?;
         Self::new(&name, effect, &bytes[equals + 1..])
     }
 
     fn new(secret: &str, effect: Effect, glob: &[u8]) -> Result<Self, RuleError> {
-        let glob = Glob::parse(glob).map_err(|problem| RuleError::Pattern {
-            secret: secret.to_owned(),
-            problem: problem.to_string(),
-        })?;
-        Ok(Self {
-            secret: secret.to_owned(),
-            effect,
-            glob,
-        })
+        let glob = Glob::parse(glob)
+            .map_err(|problem| RuleError::Pattern { secret: secret.to_owned(), problem: problem.to_string() })?;
+        Ok(Self { secret: secret.to_owned(), effect, glob })
     }
 }
 
@@ -123,10 +116,7 @@ impl Rules {
     pub fn permits(&self, secret: &str, exe: &[u8]) -> bool {
         let mut only = self.of(secret, Effect::Only).peekable();
         let allowed = only.peek().is_none() || only.any(|rule| rule.glob.matches(exe));
-        allowed
-            && !self
-                .of(secret, Effect::Deny)
-                .any(|rule| rule.glob.matches(exe))
+        allowed && !self.of(secret, Effect::Deny).any(|rule| rule.glob.matches(exe))
     }
 
     /// True if a secret goes only to programs that are named.
@@ -147,9 +137,7 @@ impl Rules {
     }
 
     fn of<'a>(&'a self, secret: &'a str, effect: Effect) -> impl Iterator<Item = &'a Rule> {
-        self.rules
-            .iter()
-            .filter(move |rule| rule.secret == secret && rule.effect == effect)
+        self.rules.iter().filter(move |rule| rule.secret == secret && rule.effect == effect)
     }
 }
 
@@ -194,14 +182,8 @@ mod tests {
 
     fn rules(only: &[&str], deny: &[&str]) -> Rules {
         let mut rules = Rules::default();
-        rules.extend(
-            only.iter()
-                .map(|text| Rule::parse_only(OsStr::new(text)).unwrap()),
-        );
-        rules.extend(
-            deny.iter()
-                .map(|text| Rule::parse_deny(OsStr::new(text)).unwrap()),
-        );
+        rules.extend(only.iter().map(|text| Rule::parse_only(OsStr::new(text)).unwrap()));
+        rules.extend(deny.iter().map(|text| Rule::parse_deny(OsStr::new(text)).unwrap()));
         rules
     }
 
@@ -239,10 +221,7 @@ mod tests {
     fn wrong_rules_are_told() {
         for (text, message) in [
             ("A", "no `=`; write NAME=EXE-GLOB, as in PGPASSWORD=*/psql"),
-            (
-                "=*/psql",
-                "not a name of a variable before `=`; it must be UTF-8 and not empty",
-            ),
+            ("=*/psql", "not a name of a variable before `=`; it must be UTF-8 and not empty"),
             ("A=", "A: the pattern is empty; write one such as */psql"),
             (
                 "A=psql",
@@ -254,10 +233,7 @@ mod tests {
                 "A: `[` and `{` have no meaning in patterns; write several patterns, \
                  or a backslash before the character",
             ),
-            (
-                "A=/bin/\\",
-                "A: the pattern ends in a backslash; write two for one",
-            ),
+            ("A=/bin/\\", "A: the pattern ends in a backslash; write two for one"),
         ] {
             let error = Rule::parse_only(OsStr::new(text)).unwrap_err();
             assert_eq!(error.to_string(), message);

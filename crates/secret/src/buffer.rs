@@ -26,11 +26,7 @@ impl SecretBuf {
     /// See [`RegionError`].
     pub fn new(backing: Backing, limit: usize) -> Result<Self, RegionError> {
         let region = Region::new(memory::page_size(), backing)?;
-        Ok(Self {
-            region,
-            filled: 0,
-            limit,
-        })
+        Ok(Self { region, filled: 0, limit })
     }
 
     /// Appends everything up to the end of `fd`; says how many bytes came.

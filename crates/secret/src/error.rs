@@ -40,12 +40,7 @@ pub struct RegionError {
 
 impl RegionError {
     pub(crate) fn new(backing: Backing, step: Step, len: usize, source: io::Error) -> Self {
-        Self {
-            backing,
-            step,
-            len,
-            source,
-        }
+        Self { backing, step, len, source }
     }
 
     /// The kind of memory that was asked for.
@@ -106,11 +101,7 @@ impl fmt::Display for RegionError {
             (Step::Lock, _) => "mlock",
             (Step::Advise, _) => "madvise",
         };
-        write!(
-            f,
-            "no protected memory ({}, {} bytes): {call} failed: {}",
-            self.backing, self.len, self.source
-        )?;
+        write!(f, "no protected memory ({}, {} bytes): {call} failed: {}", self.backing, self.len, self.source)?;
         match self.remedy() {
             Some(remedy) => write!(f, "; {remedy}"),
             None => Ok(()),
@@ -131,48 +122,12 @@ mod tests {
     #[test]
     fn messages_name_the_call_the_cause_and_the_remedy() {
         let cases = [
-            (
-                Backing::MemfdSecret,
-                Step::Create,
-                ENOSYS,
-                "memfd_secret",
-                "secretmem.enable=1",
-            ),
-            (
-                Backing::MemfdSecret,
-                Step::Create,
-                EPERM,
-                "memfd_secret",
-                "seccomp",
-            ),
-            (
-                Backing::MemfdSecret,
-                Step::Map,
-                EAGAIN,
-                "mmap",
-                "RLIMIT_MEMLOCK",
-            ),
-            (
-                Backing::Locked,
-                Step::Lock,
-                ENOMEM,
-                "mlock",
-                "RLIMIT_MEMLOCK",
-            ),
-            (
-                Backing::Locked,
-                Step::Lock,
-                EPERM,
-                "mlock",
-                "RLIMIT_MEMLOCK",
-            ),
-            (
-                Backing::Locked,
-                Step::Create,
-                EMFILE,
-                "memfd_create",
-                "RLIMIT_NOFILE",
-            ),
+            (Backing::MemfdSecret, Step::Create, ENOSYS, "memfd_secret", "secretmem.enable=1"),
+            (Backing::MemfdSecret, Step::Create, EPERM, "memfd_secret", "seccomp"),
+            (Backing::MemfdSecret, Step::Map, EAGAIN, "mmap", "RLIMIT_MEMLOCK"),
+            (Backing::Locked, Step::Lock, ENOMEM, "mlock", "RLIMIT_MEMLOCK"),
+            (Backing::Locked, Step::Lock, EPERM, "mlock", "RLIMIT_MEMLOCK"),
+            (Backing::Locked, Step::Create, EMFILE, "memfd_create", "RLIMIT_NOFILE"),
         ];
         for (backing, step, errno, call, remedy) in cases {
             let source = io::Error::from_raw_os_error(errno);

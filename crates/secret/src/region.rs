@@ -1,9 +1,6 @@
 //! A piece of protected memory between two guard pages.
 
-#![expect(
-    unsafe_code,
-    reason = "makes slices of mappings and wipes them behind the optimiser's back"
-)]
+#![expect(unsafe_code, reason = "makes slices of mappings and wipes them behind the optimiser's back")]
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -132,10 +129,7 @@ impl Region {
 
     /// The first byte after the leading guard page.
     fn body(&self) -> *mut u8 {
-        self.mapping
-            .base()
-            .as_ptr()
-            .wrapping_add(memory::page_size())
+        self.mapping.base().as_ptr().wrapping_add(memory::page_size())
     }
 
     fn body_len(&self) -> usize {
@@ -146,19 +140,13 @@ impl Region {
     fn slack(&mut self) -> &mut [u8] {
         // SAFETY: the body has `body_len` mapped, initialised bytes of which
         // these are the last; the borrow is exclusive.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.body().add(self.len), self.body_len() - self.len)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.body().add(self.len), self.body_len() - self.len) }
     }
 
     /// Aborts if anything wrote behind the end: the process can no longer
     /// vouch for its memory, and unwinding would run more of its code.
     fn check_canary(&mut self) {
-        let intact = self
-            .slack()
-            .iter()
-            .zip(canary())
-            .all(|(byte, expected)| *byte == expected);
+        let intact = self.slack().iter().zip(canary()).all(|(byte, expected)| *byte == expected);
         if !intact {
             std::process::abort();
         }
@@ -252,9 +240,7 @@ impl AsFd for Delivery {
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery")
-            .field("region", &self.region)
-            .finish_non_exhaustive()
+        f.debug_struct("Delivery").field("region", &self.region).finish_non_exhaustive()
     }
 }
 

@@ -37,11 +37,7 @@ impl Vault {
     ///
     /// See [`RegionError`].
     pub fn new(backing: Backing) -> Result<Self, RegionError> {
-        Ok(Self {
-            arena: Region::new(memory::page_size(), backing)?,
-            used: 0,
-            index: Vec::new(),
-        })
+        Ok(Self { arena: Region::new(memory::page_size(), backing)?, used: 0, index: Vec::new() })
     }
 
     /// Starts an entry that is built piece by piece.
@@ -88,9 +84,7 @@ impl Vault {
 
     /// The entries in their order.
     pub fn entries(&self) -> Entries<'_> {
-        Entries {
-            slots: self.index.iter(),
-        }
+        Entries { slots: self.index.iter() }
     }
 
     /// The number of entries.
@@ -183,10 +177,7 @@ impl EntryWriter<'_> {
     /// [`VaultError::Memory`]. Nothing is appended then.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
         if bytes.contains(&0) {
-            return Err(VaultError::NulInValue {
-                name: self.name.clone(),
-                origin: self.origin.clone(),
-            });
+            return Err(VaultError::NulInValue { name: self.name.clone(), origin: self.origin.clone() });
         }
         self.append(bytes)
     }
@@ -220,11 +211,7 @@ impl EntryWriter<'_> {
     pub fn commit(mut self) -> Result<(), VaultError> {
         self.append(b"\0")?;
         let len = self.end - self.start;
-        let earlier = self
-            .vault
-            .index
-            .iter()
-            .position(|slot| slot.name == self.name);
+        let earlier = self.vault.index.iter().position(|slot| slot.name == self.name);
         self.vault.index.push(Slot {
             name: std::mem::take(&mut self.name),
             origin: std::mem::take(&mut self.origin),
@@ -251,14 +238,9 @@ impl EntryWriter<'_> {
     fn make_room(&mut self, len: usize) -> Result<(), VaultError> {
         let total = (self.end - self.start).saturating_add(len);
         if total > MAX_ENTRY {
-            return Err(VaultError::TooLong {
-                name: self.name.clone(),
-                origin: self.origin.clone(),
-            });
+            return Err(VaultError::TooLong { name: self.name.clone(), origin: self.origin.clone() });
         }
-        self.vault
-            .reserve(self.end + len)
-            .map_err(VaultError::Memory)
+        self.vault.reserve(self.end + len).map_err(VaultError::Memory)
     }
 }
 
@@ -394,8 +376,5 @@ fn check_name(name: &str) -> Result<(), VaultError> {
         Some(at) if name.as_bytes()[at] == b'=' => (&name[..at], NameProblem::EqualsSign),
         Some(at) => (&name[..at], NameProblem::Nul),
     };
-    Err(VaultError::InvalidName {
-        before: before.to_owned(),
-        problem,
-    })
+    Err(VaultError::InvalidName { before: before.to_owned(), problem })
 }

@@ -4,10 +4,7 @@
 //! runs in a forked child.
 
 #![expect(unsafe_code, reason = "the tests attack memory and fork")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests are not recognised as tests"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -29,10 +26,7 @@ fn in_child(body: impl FnOnce() -> i32) -> libc::c_int {
         let child = libc::fork();
         assert!(child >= 0, "fork failed");
         if child == 0 {
-            let none = libc::rlimit {
-                rlim_cur: 0,
-                rlim_max: 0,
-            };
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
             libc::_exit(body());
         }
@@ -64,18 +58,10 @@ fn read_by_proc_mem(address: *const u8) -> io::Result<[u8; MARK.len()]> {
 
 fn read_by_process_vm(address: *const u8) -> io::Result<[u8; MARK.len()]> {
     let mut bytes = [0; MARK.len()];
-    let local = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
-    let remote = libc::iovec {
-        iov_base: address.cast_mut().cast(),
-        iov_len: bytes.len(),
-    };
+    let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let remote = libc::iovec { iov_base: address.cast_mut().cast(), iov_len: bytes.len() };
     // SAFETY: the kernel writes into `bytes` only, which outlives the call.
-    let count = unsafe {
-        libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-    };
+    let count = unsafe { libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0) };
     match usize::try_from(count) {
         Ok(count) if count == bytes.len() => Ok(bytes),
         Ok(_) => Err(ErrorKind::UnexpectedEof.into()),
@@ -211,10 +197,7 @@ fn a_delivered_region_keeps_its_bytes_and_nothing_else() {
         let fd = delivery.deliver();
         let (_view, bytes) = view_of(&fd);
         assert_eq!(&bytes[..MARK.len()], MARK);
-        assert!(
-            bytes[MARK.len()..].iter().all(|byte| *byte == 0),
-            "the canary is gone"
-        );
+        assert!(bytes[MARK.len()..].iter().all(|byte| *byte == 0), "the canary is gone");
     }
 }
 
@@ -246,10 +229,7 @@ fn the_kernel_knows_that_it_is_locked_and_not_for_dumps_or_children() {
         let region = marked(3 * page_size(), backing);
         let flags = vm_flags(region.as_slice().as_ptr());
         for flag in ["lo", "dd", "dc"] {
-            assert!(
-                flags.iter().any(|have| have == flag),
-                "{backing}: {flags:?}"
-            );
+            assert!(flags.iter().any(|have| have == flag), "{backing}: {flags:?}");
         }
     }
 }
@@ -298,10 +278,7 @@ fn attempt_after(prepare: impl FnOnce() -> bool, backing: Backing) -> (bool, u8,
         }
         let (step, errno) = match backing.probe() {
             Ok(()) => (0, 0),
-            Err(error) => (
-                1 + error.step() as u8,
-                u8::try_from(error.errno().unwrap_or(0)).unwrap_or(0),
-            ),
+            Err(error) => (1 + error.step() as u8, u8::try_from(error.errno().unwrap_or(0)).unwrap_or(0)),
         };
         let report = [step, errno];
         i32::from(io::Write::write_all(&mut &writer, &report).is_err())
@@ -314,10 +291,7 @@ fn attempt_after(prepare: impl FnOnce() -> bool, backing: Backing) -> (bool, u8,
 
 /// Gives up root, which is above the limit, and sets the limit.
 fn limit_locked_memory(bytes: u64) -> bool {
-    let limit = libc::rlimit {
-        rlim_cur: bytes,
-        rlim_max: bytes,
-    };
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: both calls touch only the credentials and limits of the child.
     unsafe {
         libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) == 0
@@ -332,21 +306,9 @@ fn too_small_a_memory_lock_limit_is_told_precisely() {
     for (backing, limit, expected) in [
         (Backing::MemfdSecret, page, (true, 0, 0)),
         (Backing::Locked, page, (true, 0, 0)),
-        (
-            Backing::MemfdSecret,
-            0,
-            (true, step(Step::Map), libc::EAGAIN as u8),
-        ),
-        (
-            Backing::Locked,
-            0,
-            (true, step(Step::Lock), libc::EPERM as u8),
-        ),
-        (
-            Backing::Locked,
-            page / 2,
-            (true, step(Step::Lock), libc::ENOMEM as u8),
-        ),
+        (Backing::MemfdSecret, 0, (true, step(Step::Map), libc::EAGAIN as u8)),
+        (Backing::Locked, 0, (true, step(Step::Lock), libc::EPERM as u8)),
+        (Backing::Locked, page / 2, (true, step(Step::Lock), libc::ENOMEM as u8)),
     ] {
         let outcome = attempt_after(|| limit_locked_memory(limit), backing);
         assert_eq!(outcome, expected, "{backing} with {limit} bytes");
@@ -356,38 +318,20 @@ fn too_small_a_memory_lock_limit_is_told_precisely() {
 /// Has a seccomp filter answer `memfd_secret` with an error number, as old
 /// kernels and containers do.
 fn refuse_memfd_secret(errno: i32) -> bool {
-    let statement = |code: u32, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let mut jump = statement(
-        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-        libc::SYS_memfd_secret as u32,
-    );
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut jump = statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_memfd_secret as u32);
     jump.jf = 1;
     let mut filter = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
         jump,
-        statement(
-            libc::BPF_RET | libc::BPF_K,
-            libc::SECCOMP_RET_ERRNO | errno as u32,
-        ),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
     // SAFETY: the program is copied by the kernel and outlives the call.
     unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            ) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
     }
 }
 

@@ -1,9 +1,6 @@
 //! The vault: cases, and random operations against a model.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests are not recognised as tests"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 use std::collections::HashMap;
 
@@ -16,10 +13,7 @@ fn vault() -> Vault {
 
 fn image_text(vault: &Vault) -> Vec<u8> {
     let end: usize = vault.entries().map(|entry| entry.len_with_nul).sum();
-    assert!(
-        vault.image()[end..].iter().all(|byte| *byte == 0),
-        "nothing is left behind the last entry"
-    );
+    assert!(vault.image()[end..].iter().all(|byte| *byte == 0), "nothing is left behind the last entry");
     vault.image()[..end].to_vec()
 }
 
@@ -35,18 +29,9 @@ fn entries_lie_back_to_back() {
     assert_eq!(vault.value("B"), Some(&b"x=y"[..]));
     assert_eq!(vault.value("C"), None);
     assert_eq!(vault.len(), 3);
-    let entries: Vec<_> = vault
-        .entries()
-        .map(|entry| (entry.name, entry.offset, entry.len_with_nul, entry.origin))
-        .collect();
-    assert_eq!(
-        entries,
-        [
-            ("A", 0, 4, "one"),
-            ("EMPTY", 4, 7, "two"),
-            ("B", 11, 6, "three")
-        ]
-    );
+    let entries: Vec<_> =
+        vault.entries().map(|entry| (entry.name, entry.offset, entry.len_with_nul, entry.origin)).collect();
+    assert_eq!(entries, [("A", 0, 4, "one"), ("EMPTY", 4, 7, "two"), ("B", 11, 6, "three")]);
 }
 
 #[test]
@@ -110,10 +95,7 @@ fn the_limit_of_an_entry_is_that_of_execve() {
     longer.push(b'v');
     let error = vault.insert("A", "test", &longer).unwrap_err();
     assert!(matches!(error, VaultError::TooLong { .. }));
-    assert_eq!(
-        error.to_string(),
-        "the value of A (test) is too long: name and value may have 131070 bytes"
-    );
+    assert_eq!(error.to_string(), "the value of A (test) is too long: name and value may have 131070 bytes");
     assert_eq!(vault.value("A").map(<[u8]>::len), Some(MAX_ENTRY - 3));
 }
 
@@ -121,21 +103,9 @@ fn the_limit_of_an_entry_is_that_of_execve() {
 fn wrong_names_are_refused_without_showing_what_follows() {
     let mut vault = vault();
     for (name, expected, message) in [
-        (
-            "",
-            NameProblem::Empty,
-            "`` is not a name of a variable: it is empty",
-        ),
-        (
-            "A=hidden",
-            NameProblem::EqualsSign,
-            "`A` is not a name of a variable: it is followed by `=`",
-        ),
-        (
-            "A\0hidden",
-            NameProblem::Nul,
-            "`A` is not a name of a variable: it is followed by a NUL character",
-        ),
+        ("", NameProblem::Empty, "`` is not a name of a variable: it is empty"),
+        ("A=hidden", NameProblem::EqualsSign, "`A` is not a name of a variable: it is followed by `=`"),
+        ("A\0hidden", NameProblem::Nul, "`A` is not a name of a variable: it is followed by a NUL character"),
     ] {
         let error = vault.insert(name, "test", b"hidden").unwrap_err();
         assert_eq!(error.to_string(), message);
@@ -151,10 +121,7 @@ fn no_error_and_no_debug_output_shows_a_value() {
     let mut vault = vault();
     vault.insert("A", "app.env:1", b"hidden").unwrap();
     let error = vault.insert("A", "app.env:2", b"hidden\0").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the value of A (app.env:2) contains a NUL byte, which no variable can hold"
-    );
+    assert_eq!(error.to_string(), "the value of A (app.env:2) contains a NUL byte, which no variable can hold");
     assert!(!format!("{error:?}").contains("hidden"));
     let mut writer = vault.writer("A", "app.env:3").unwrap();
     writer.push(b"hidden").unwrap();
@@ -172,17 +139,13 @@ enum Operation {
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    let value = prop_oneof![
-        prop::collection::vec(1..=255u8, 0..40),
-        prop::collection::vec(1..=255u8, 3000..5000),
-    ];
-    let operation =
-        (0..6u8, 0..6u8, value, 0..8u8).prop_map(|(name, other, value, kind)| match kind {
-            0 => Operation::Abandon(name, value),
-            1 => Operation::Nul(name),
-            2 | 3 => Operation::Interpolate(name, other, value),
-            _ => Operation::Insert(name, value),
-        });
+    let value = prop_oneof![prop::collection::vec(1..=255u8, 0..40), prop::collection::vec(1..=255u8, 3000..5000),];
+    let operation = (0..6u8, 0..6u8, value, 0..8u8).prop_map(|(name, other, value, kind)| match kind {
+        0 => Operation::Abandon(name, value),
+        1 => Operation::Nul(name),
+        2 | 3 => Operation::Interpolate(name, other, value),
+        _ => Operation::Insert(name, value),
+    });
     prop::collection::vec(operation, 0..40)
 }
 

@@ -35,24 +35,14 @@ impl EnvFile {
     }
 
     fn read(&self, vault: &Vault) -> Result<SecretBuf, SourceError> {
-        let file = File::open(&self.path).map_err(|source| SourceError::Open {
-            path: self.path.clone(),
-            source,
-        })?;
+        let file = File::open(&self.path).map_err(|source| SourceError::Open { path: self.path.clone(), source })?;
         let mut text = SecretBuf::new(vault.backing(), MAX_FILE)?;
-        text.read_from(file.as_fd())
-            .map_err(|source| SourceError::Read {
-                from: self.describe(),
-                source,
-            })?;
+        text.read_from(file.as_fd()).map_err(|source| SourceError::Read { from: self.describe(), source })?;
         Ok(text)
     }
 
     fn syntax(&self) -> impl Fn(SyntaxError) -> SourceError {
-        |source| SourceError::Syntax {
-            path: self.path.clone(),
-            source,
-        }
+        |source| SourceError::Syntax { path: self.path.clone(), source }
     }
 }
 
@@ -79,9 +69,7 @@ impl Source for EnvFile {
                     }
                     Piece::Variable { name, position } => {
                         if !entry.push_value_of(name)? {
-                            let problem = Problem::UndefinedVariable {
-                                name: name.to_owned(),
-                            };
+                            let problem = Problem::UndefinedVariable { name: name.to_owned() };
                             let error = SyntaxError::new(position, Some(key.name), problem);
                             return Err(self.syntax()(error));
                         }

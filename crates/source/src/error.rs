@@ -44,10 +44,7 @@ pub enum SourceError {
     #[error(transparent)]
     Memory(#[from] RegionError),
     /// A descriptor was not handed to this process.
-    #[error(
-        "cannot read {name} from descriptor {number}: {source}{}",
-        descriptor_hint(source)
-    )]
+    #[error("cannot read {name} from descriptor {number}: {source}{}", descriptor_hint(source))]
     Descriptor {
         /// The variable.
         name: String,

@@ -33,9 +33,7 @@ impl FromEnv {
     }
 
     pub(crate) fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-        }
+        Self { name: name.to_owned() }
     }
 
     /// The name of the variable.
@@ -51,15 +49,10 @@ impl Source for FromEnv {
     }
 
     fn load(&self, vault: &mut Vault) -> Result<(), SourceError> {
-        let failed = |source| SourceError::Environment {
-            name: self.name.clone(),
-            source,
-        };
+        let failed = |source| SourceError::Environment { name: self.name.clone(), source };
         let mut env = InitialEnv::acquire().map_err(failed)?;
         let Some(value) = env.value(self.name.as_bytes()) else {
-            return Err(SourceError::NotSet {
-                name: self.name.clone(),
-            });
+            return Err(SourceError::NotSet { name: self.name.clone() });
         };
         vault.insert(&self.name, "environment", value.to_bytes())?;
         env.wipe(self.name.as_bytes()).map_err(failed)?;

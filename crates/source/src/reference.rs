@@ -36,27 +36,20 @@ impl Source for NamedReference {
         match &self.reference {
             Reference::Env => FromEnv::named(&self.name).load(vault),
             Reference::File(path) => {
-                let file = File::open(path).map_err(|source| SourceError::Open {
-                    path: path.clone(),
-                    source,
-                })?;
+                let file = File::open(path).map_err(|source| SourceError::Open { path: path.clone(), source })?;
                 load_from(self, file.as_fd(), vault)
             }
             Reference::Fd(number) => {
-                let fd = descriptor::take_inherited(*number).map_err(|source| {
-                    SourceError::Descriptor {
-                        name: self.name.clone(),
-                        number: *number,
-                        source,
-                    }
+                let fd = descriptor::take_inherited(*number).map_err(|source| SourceError::Descriptor {
+                    name: self.name.clone(),
+                    number: *number,
+                    source,
                 })?;
                 load_from(self, fd.as_fd(), vault)
             }
             Reference::Stdin => {
                 if STDIN_TAKEN.swap(true, Ordering::Relaxed) {
-                    return Err(SourceError::StdinTaken {
-                        name: self.name.clone(),
-                    });
+                    return Err(SourceError::StdinTaken { name: self.name.clone() });
                 }
                 load_from(self, std::io::stdin().as_fd(), vault)
             }
@@ -64,16 +57,9 @@ impl Source for NamedReference {
     }
 }
 
-fn load_from(
-    reference: &NamedReference,
-    fd: BorrowedFd<'_>,
-    vault: &mut Vault,
-) -> Result<(), SourceError> {
+fn load_from(reference: &NamedReference, fd: BorrowedFd<'_>, vault: &mut Vault) -> Result<(), SourceError> {
     let mut content = SecretBuf::new(vault.backing(), MAX_CONTENT)?;
-    content.read_from(fd).map_err(|source| SourceError::Read {
-        from: reference.describe(),
-        source,
-    })?;
+    content.read_from(fd).map_err(|source| SourceError::Read { from: reference.describe(), source })?;
     content.truncate(without_line_break(content.as_slice()));
     let origin = reference.reference.to_string();
     vault.insert(&reference.name, &origin, content.as_slice())?;

@@ -1,9 +1,6 @@
 //! Env files and references to files, loaded into a vault.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests are not recognised as tests"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -31,36 +28,20 @@ fn secret(name: &str, path: &Path) -> NamedReference {
 #[test]
 fn files_build_on_each_other_and_the_later_one_wins() {
     let directory = tempfile::tempdir().unwrap();
-    let one = file(
-        directory.path(),
-        "one.env",
-        "USER=me\nURL=db://${USER}\\u00e9@host\n",
-    );
-    let two = file(
-        directory.path(),
-        "two.env",
-        "# c\nUSER=\"${USER}too\"\nALL='${USER}'\n",
-    );
+    let one = file(directory.path(), "one.env", "USER=me\nURL=db://${USER}\\u00e9@host\n");
+    let two = file(directory.path(), "two.env", "# c\nUSER=\"${USER}too\"\nALL='${USER}'\n");
     let mut vault = vault();
-    let sources: [Box<dyn Source>; 2] =
-        [Box::new(EnvFile::new(&one)), Box::new(EnvFile::new(&two))];
+    let sources: [Box<dyn Source>; 2] = [Box::new(EnvFile::new(&one)), Box::new(EnvFile::new(&two))];
     for source in &sources {
         source.load(&mut vault).unwrap();
     }
     assert!(vault.value("USER") == Some(b"metoo"));
     assert!(vault.value("URL") == Some("db://meé@host".as_bytes()));
     assert!(vault.value("ALL") == Some(b"${USER}"));
-    let origins: Vec<_> = vault
-        .entries()
-        .map(|entry| entry.origin.to_owned())
-        .collect();
+    let origins: Vec<_> = vault.entries().map(|entry| entry.origin.to_owned()).collect();
     assert_eq!(
         origins,
-        [
-            format!("{}:2", one.display()),
-            format!("{}:2", two.display()),
-            format!("{}:3", two.display())
-        ]
+        [format!("{}:2", one.display()), format!("{}:2", two.display()), format!("{}:3", two.display())]
     );
     assert_eq!(sources[0].describe(), format!("env file {}", one.display()));
 }
@@ -73,14 +54,8 @@ fn a_referenced_file_is_a_value_without_its_last_line_break() {
     let source = secret("KEY", &key);
     source.load(&mut vault).unwrap();
     assert!(vault.value("KEY") == Some(b"  line\r\nline\n"));
-    assert_eq!(
-        source.describe(),
-        format!("KEY from file:{}", key.display())
-    );
-    assert_eq!(
-        vault.entries().next().unwrap().origin,
-        format!("file:{}", key.display())
-    );
+    assert_eq!(source.describe(), format!("KEY from file:{}", key.display()));
+    assert_eq!(vault.entries().next().unwrap().origin, format!("file:{}", key.display()));
     let env = file(directory.path(), "a.env", "A=${KEY}x");
     EnvFile::new(env).load(&mut vault).unwrap();
     assert!(vault.value("A") == Some(b"  line\r\nline\nx"));
@@ -92,10 +67,8 @@ fn the_process_environment_is_not_looked_at() {
     assert!(std::env::var_os("PATH").is_some());
     let env = file(directory.path(), "a.env", "A=1\nB=${PATH}\n");
     let error = EnvFile::new(&env).load(&mut vault()).unwrap_err();
-    let expected = format!(
-        "{}:2:3: B: ${{PATH}} is not defined by an earlier line or an earlier source; ",
-        env.display()
-    );
+    let expected =
+        format!("{}:2:3: B: ${{PATH}} is not defined by an earlier line or an earlier source; ", env.display());
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
@@ -113,10 +86,7 @@ fn the_longest_value_fits_and_a_longer_one_is_told() {
     let too_long = EnvFile::new(&env).load(&mut vault).unwrap_err();
     assert_eq!(
         too_long.to_string(),
-        format!(
-            "the value of KEY ({}:1) is too long: name and value may have 131070 bytes",
-            env.display()
-        )
+        format!("the value of KEY ({}:1) is too long: name and value may have 131070 bytes", env.display())
     );
 }
 
@@ -164,9 +134,7 @@ fn what_is_wrong_is_told_with_the_place_and_without_a_value() {
         ),
         (
             Box::new(EnvFile::new(&large)),
-            format!(
-                "cannot load env file {shown}/large.env: there is more than 1048576 bytes to read"
-            ),
+            format!("cannot load env file {shown}/large.env: there is more than 1048576 bytes to read"),
         ),
         (
             Box::new(secret("KEY", &nul)),
@@ -177,9 +145,7 @@ fn what_is_wrong_is_told_with_the_place_and_without_a_value() {
         ),
         (
             Box::new(secret("KEY", &long)),
-            format!(
-                "cannot load KEY from file:{shown}/long: there is more than 131074 bytes to read"
-            ),
+            format!("cannot load KEY from file:{shown}/long: there is more than 131074 bytes to read"),
         ),
     ];
     for (source, expected) in cases {
@@ -193,10 +159,7 @@ fn what_is_wrong_is_told_with_the_place_and_without_a_value() {
 
 #[test]
 fn no_permission_is_told_with_the_remedy() {
-    let error = SourceError::Open {
-        path: "/x".into(),
-        source: io::Error::from(ErrorKind::PermissionDenied),
-    };
+    let error = SourceError::Open { path: "/x".into(), source: io::Error::from(ErrorKind::PermissionDenied) };
     assert_eq!(
         error.to_string(),
         "cannot open /x: permission denied; the user that runs envward must be able to read it"

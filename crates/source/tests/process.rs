@@ -35,19 +35,10 @@ fn main() -> ExitCode {
         ("the_scan_finds_a_copy", the_scan_finds_a_copy),
         ("an_env_file_leaves_no_copy", an_env_file_leaves_no_copy),
         ("a_file_leaves_no_copy", a_file_leaves_no_copy),
-        (
-            "standard_input_leaves_no_copy",
-            standard_input_leaves_no_copy,
-        ),
+        ("standard_input_leaves_no_copy", standard_input_leaves_no_copy),
         ("standard_input_is_read_once", standard_input_is_read_once),
-        (
-            "a_descriptor_is_read_and_closed",
-            a_descriptor_is_read_and_closed,
-        ),
-        (
-            "descriptors_not_handed_over_are_told",
-            descriptors_not_handed_over_are_told,
-        ),
+        ("a_descriptor_is_read_and_closed", a_descriptor_is_read_and_closed),
+        ("descriptors_not_handed_over_are_told", descriptors_not_handed_over_are_told),
         ("the_environment_is_emptied", the_environment_is_emptied),
     ];
     for (name, test) in tests {
@@ -97,9 +88,7 @@ fn load(arguments: &[String]) -> ExitCode {
 
 /// Tells values apart without showing them (FNV-1a).
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Something that occurs nowhere else.
@@ -123,11 +112,7 @@ struct Setup<'a> {
     env: &'a [(&'a str, &'a str)],
 }
 
-const PLAIN: Setup<'static> = Setup {
-    redirections: "",
-    stdin: None,
-    env: &[],
-};
+const PLAIN: Setup<'static> = Setup { redirections: "", stdin: None, env: &[] };
 
 impl Loaded {
     fn start(arguments: &[&str], setup: Setup<'_>) -> Self {
@@ -150,20 +135,12 @@ impl Loaded {
             .spawn()
             .expect("sh is needed");
         let mut stdin = child.stdin.take().unwrap();
-        stdin
-            .write_all(setup.stdin.unwrap_or_default().as_bytes())
-            .unwrap();
+        stdin.write_all(setup.stdin.unwrap_or_default().as_bytes()).unwrap();
         drop(stdin);
         let hold = File::options().read(true).write(true).open(&fifo).unwrap();
         let mut says = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut says)
-            .unwrap();
-        Self {
-            child,
-            says: says.trim_end().to_owned(),
-            _hold: hold,
-        }
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut says).unwrap();
+        Self { child, says: says.trim_end().to_owned(), _hold: hold }
     }
 
     /// How often `needle` occurs in the memory that others can read.
@@ -184,10 +161,7 @@ impl Loaded {
                 assert!(explained, "cannot look into {line}");
                 continue;
             }
-            copies += bytes
-                .windows(needle.len())
-                .filter(|window| *window == needle.as_bytes())
-                .count();
+            copies += bytes.windows(needle.len()).filter(|window| *window == needle.as_bytes()).count();
         }
         copies
     }
@@ -210,9 +184,7 @@ impl Drop for Loaded {
 }
 
 fn contains(bytes: &[u8], needle: &str) -> bool {
-    bytes
-        .windows(needle.len())
-        .any(|window| window == needle.as_bytes())
+    bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
 fn loaded(entries: &[(&str, &str, &str)]) -> String {
@@ -244,8 +216,7 @@ fn an_env_file_leaves_no_copy() {
     // Unquoted, quoted, in a heredoc, by reference, replaced, and with enough of
     // it to make every buffer grow.
     let filler = value.repeat(200);
-    let text =
-        format!("A={value}\nB=\"{value}\" # c\nC='''\n{value}'''\nD=x${{A}}y\nA=1\nE={filler}\n");
+    let text = format!("A={value}\nB=\"{value}\" # c\nC='''\n{value}'''\nD=x${{A}}y\nA=1\nE={filler}\n");
     let path = file(directory.path(), "app.env", &text);
     let process = Loaded::start(&[&format!("env-file {path}")], PLAIN);
     // The heredoc takes two lines.
@@ -273,20 +244,14 @@ fn a_file_leaves_no_copy() {
 
 fn standard_input_leaves_no_copy() {
     let value = made_up();
-    let setup = Setup {
-        stdin: Some(&format!("{value}\n")),
-        ..PLAIN
-    };
+    let setup = Setup { stdin: Some(&format!("{value}\n")), ..PLAIN };
     let process = Loaded::start(&["secret A=stdin"], setup);
     assert_eq!(process.says, loaded(&[("A", &value, "stdin")]));
     process.has_no_copy_of(&value);
 }
 
 fn standard_input_is_read_once() {
-    let setup = Setup {
-        stdin: Some("x"),
-        ..PLAIN
-    };
+    let setup = Setup { stdin: Some("x"), ..PLAIN };
     let process = Loaded::start(&["secret A=stdin", "secret B=stdin"], setup);
     assert_eq!(
         process.says,
@@ -299,10 +264,7 @@ fn a_descriptor_is_read_and_closed() {
     let directory = tempfile::tempdir().unwrap();
     let value = made_up();
     let path = file(directory.path(), "key", &value);
-    let setup = Setup {
-        redirections: &format!("7<{path}"),
-        ..PLAIN
-    };
+    let setup = Setup { redirections: &format!("7<{path}"), ..PLAIN };
     let process = Loaded::start(&["secret A=fd:7"], setup);
     assert_eq!(process.says, loaded(&[("A", &value, "fd:7")]));
     process.has_no_copy_of(&value);
@@ -330,10 +292,7 @@ fn descriptors_not_handed_over_are_told() {
             "Bad file descriptor (os error 9); open it for envward in the shell, as in N< FILE",
         ),
     ] {
-        let setup = Setup {
-            redirections: "8</dev/null",
-            ..PLAIN
-        };
+        let setup = Setup { redirections: "8</dev/null", ..PLAIN };
         let process = Loaded::start(arguments, setup);
         let expected = format!("error: cannot read A from descriptor {number}: {cause}");
         assert_eq!(process.says, expected);

@@ -12,10 +12,7 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
 #[test]
 fn an_empty_file_says_nothing() {
     assert_eq!(parse("").unwrap(), Config::default());
-    assert_eq!(
-        parse("# only\n[run]\n[secrets]\n").unwrap(),
-        Config::default()
-    );
+    assert_eq!(parse("# only\n[run]\n[secrets]\n").unwrap(), Config::default());
 }
 
 #[test]
@@ -40,25 +37,13 @@ fn a_full_file_is_read() {
         "#,
     )
     .unwrap();
-    assert_eq!(
-        config.env_files,
-        [Path::new("/etc/app/app.env"), Path::new("/abs/b.env")]
-    );
+    assert_eq!(config.env_files, [Path::new("/etc/app/app.env"), Path::new("/abs/b.env")]);
     assert_eq!(config.mode, Some(Mode::Sealed));
-    assert_eq!(
-        config.require,
-        [Selection::One(Mechanism::MemfdSecret), Selection::All]
-    );
+    assert_eq!(config.require, [Selection::One(Mechanism::MemfdSecret), Selection::All]);
     assert_eq!(config.best_effort, [Selection::One(Mechanism::Yama)]);
-    let secrets: Vec<String> = config
-        .secrets
-        .iter()
-        .map(|secret| format!("{}={}", secret.name, secret.reference))
-        .collect();
-    assert_eq!(
-        secrets,
-        ["PGPASSWORD=file:/etc/app/pg", "TOKEN=fd:5", "INHERITED=env"]
-    );
+    let secrets: Vec<String> =
+        config.secrets.iter().map(|secret| format!("{}={}", secret.name, secret.reference)).collect();
+    assert_eq!(secrets, ["PGPASSWORD=file:/etc/app/pg", "TOKEN=fd:5", "INHERITED=env"]);
     let rules: Vec<String> = config.rules.iter().map(Rule::to_string).collect();
     assert_eq!(
         rules,
@@ -95,80 +80,31 @@ fn wrong_files_are_told_with_place_and_remedy() {
                     own and write source = \"file:PATH\"";
     let no_table = "a secret is a table; write [secrets.NAME] and below it \
                     source = \"file:PATH\" (this file holds references, never values)";
-    let no_reference = "not a reference to a secret; write file:PATH, fd:N or stdin \
-                        (a value itself would be seen by everyone who lists processes \
-                        or reads the file)";
+    let no_reference = "not a reference to a secret; write file:PATH, fd:N, stdin or env \
+                        (a value itself would be seen by everyone who reads this file)";
     let cases = [
-        (
-            "[runn]\n",
-            "1:2: unknown key `runn` in the file; known are run, secrets",
-        ),
-        (
-            "x = 1\n",
-            "1:1: unknown key `x` in the file; known are run, secrets",
-        ),
+        ("[runn]\n", "1:2: unknown key `runn` in the file; known are run, secrets"),
+        ("x = 1\n", "1:1: unknown key `x` in the file; known are run, secrets"),
         (
             "[run]\n\nmod = \"full\"\n",
             "3:1: unknown key `mod` in [run]; known are env-files, mode, require, best-effort",
         ),
-        (
-            "[secrets.A]\nsorce = \"stdin\"\n",
-            "2:1: unknown key `sorce` in a secret; known are source, only, deny",
-        ),
-        (
-            "[secrets.A]\nvalue = \"hunter2\"\n",
-            &format!("2:1: {no_value}"),
-        ),
+        ("[secrets.A]\nsorce = \"stdin\"\n", "2:1: unknown key `sorce` in a secret; known are source, only, deny"),
+        ("[secrets.A]\nvalue = \"hunter2\"\n", &format!("2:1: {no_value}")),
         ("[secrets]\nA = \"hunter2\"\n", &format!("2:1: {no_table}")),
         ("[secrets]\nÜÄ.A = 1\n", "2:1: not TOML: "),
-        (
-            "[secrets.A]\nsource = \"hunter2\"\n",
-            &format!("2:10: {no_reference}"),
-        ),
-        (
-            "[secrets.A]\nsource = 7\n",
-            "2:10: `source` is of type integer; it must be a string",
-        ),
-        (
-            "[secrets.\"\"]\n",
-            "1:10: not a name of a variable; it must be UTF-8, not empty and without `=`",
-        ),
-        (
-            "[secrets.\"A=hunter2\"]\n",
-            "1:10: not a name of a variable; it must be UTF-8, not empty and without `=`",
-        ),
-        (
-            "run = \"hunter2\"\n",
-            "1:7: `run` is of type string; it must be a table",
-        ),
-        (
-            "secrets = [\"hunter2\"]\n",
-            "1:11: `secrets` is of type array; it must be a table",
-        ),
-        (
-            "[run]\nenv-files = \"app.env\"\n",
-            "2:13: `env-files` is of type string; it must be an array of strings",
-        ),
-        (
-            "[run]\nenv-files = [\"a\", true]\n",
-            "2:19: `env-files` is of type boolean; it must be an array of strings",
-        ),
-        (
-            "[run]\nenv-files = [\"\"]\n",
-            "2:14: an empty path; name a file",
-        ),
-        (
-            "[run]\nmode = \"strong\"\n",
-            "2:8: no such mode; the modes are full, supervised and sealed",
-        ),
-        (
-            "[run]\nrequire = [\"memfd_secret\", \"memfd\"]\n",
-            &format!("2:28: {unknown_mechanism}"),
-        ),
-        (
-            "[run]\nbest-effort = \"some\"\n",
-            &format!("2:15: {unknown_mechanism}"),
-        ),
+        ("[secrets.A]\nsource = \"hunter2\"\n", &format!("2:10: {no_reference}")),
+        ("[secrets.A]\nsource = 7\n", "2:10: `source` is of type integer; it must be a string"),
+        ("[secrets.\"\"]\n", "1:10: not a name of a variable; it must be UTF-8, not empty and without `=`"),
+        ("[secrets.\"A=hunter2\"]\n", "1:10: not a name of a variable; it must be UTF-8, not empty and without `=`"),
+        ("run = \"hunter2\"\n", "1:7: `run` is of type string; it must be a table"),
+        ("secrets = [\"hunter2\"]\n", "1:11: `secrets` is of type array; it must be a table"),
+        ("[run]\nenv-files = \"app.env\"\n", "2:13: `env-files` is of type string; it must be an array of strings"),
+        ("[run]\nenv-files = [\"a\", true]\n", "2:19: `env-files` is of type boolean; it must be an array of strings"),
+        ("[run]\nenv-files = [\"\"]\n", "2:14: an empty path; name a file"),
+        ("[run]\nmode = \"strong\"\n", "2:8: no such mode; the modes are full, supervised and sealed"),
+        ("[run]\nrequire = [\"memfd_secret\", \"memfd\"]\n", &format!("2:28: {unknown_mechanism}")),
+        ("[run]\nbest-effort = \"some\"\n", &format!("2:15: {unknown_mechanism}")),
         (
             "[run]\nrequire = [\"yama\"]\nbest-effort = [\"yama\"]\n",
             "3:15: yama is both required and best effort; leave out one of them",
@@ -185,10 +121,7 @@ fn wrong_files_are_told_with_place_and_remedy() {
         ),
         ("[run\n", "1:5: not TOML: "),
         ("[run]\nmode = full\n", "2:8: not TOML: "),
-        (
-            "[run]\nmode = \"full\"\nmode = \"full\"\n",
-            "3:1: not TOML: duplicate key",
-        ),
+        ("[run]\nmode = \"full\"\nmode = \"full\"\n", "3:1: not TOML: duplicate key"),
         ("[secrets.A]\nsource = \"hunter2\n", "2:18: not TOML: "),
         ("[secrets.A]\nsource = hunter2\n", "2:10: not TOML: "),
     ];
@@ -201,10 +134,7 @@ fn wrong_files_are_told_with_place_and_remedy() {
             assert_eq!(shown, message, "{text}");
         }
         assert!(!format!("{error} {error:?}").contains(MISPLACED), "{shown}");
-        assert_eq!(
-            shown.split(": ").next(),
-            Some(&*format!("{}:{}", error.line(), error.column()))
-        );
+        assert_eq!(shown.split(": ").next(), Some(&*format!("{}:{}", error.line(), error.column())));
     }
 }
 

@@ -33,14 +33,9 @@ pub enum Quote {
 impl Quote {
     /// The quote that `text` starts with.
     pub(super) fn opening(text: &[u8]) -> Option<Self> {
-        [
-            Self::DoubleHeredoc,
-            Self::SingleHeredoc,
-            Self::Double,
-            Self::Single,
-        ]
-        .into_iter()
-        .find(|quote| text.starts_with(quote.delimiter()))
+        [Self::DoubleHeredoc, Self::SingleHeredoc, Self::Double, Self::Single]
+            .into_iter()
+            .find(|quote| text.starts_with(quote.delimiter()))
     }
 
     pub(super) fn delimiter(self) -> &'static [u8] {
@@ -127,25 +122,13 @@ impl fmt::Display for Problem {
                 "a quote inside an unquoted value; \
                  put the whole value in quotes or a backslash before the quote"
             }
-            Self::TextAfterClosing => {
-                "text after the closing quote; only a `#` comment may follow it"
-            }
-            Self::TextAfterOpening => {
-                "text after the opening quotes of a heredoc; its value starts on the next line"
-            }
+            Self::TextAfterClosing => "text after the closing quote; only a `#` comment may follow it",
+            Self::TextAfterOpening => "text after the opening quotes of a heredoc; its value starts on the next line",
             Self::Unterminated(quote) => {
-                return write!(
-                    f,
-                    "the value that starts here is not closed; end it with {}",
-                    quote.as_str()
-                );
+                return write!(f, "the value that starts here is not closed; end it with {}", quote.as_str());
             }
-            Self::InvalidUnicodeEscape => {
-                "`\\u` without four hexadecimal digits; write \\\\u for a backslash and a u"
-            }
-            Self::SurrogateEscape => {
-                "`\\u` with half of a surrogate pair; write the character itself"
-            }
+            Self::InvalidUnicodeEscape => "`\\u` without four hexadecimal digits; write \\\\u for a backslash and a u",
+            Self::SurrogateEscape => "`\\u` with half of a surrogate pair; write the character itself",
             Self::NulEscape => "`\\u0000`, but no variable can hold a NUL; remove it",
             Self::BackslashAtEnd => {
                 "a backslash at the end of an unquoted value; \
@@ -189,11 +172,7 @@ pub struct SyntaxError {
 impl SyntaxError {
     /// An error in the value of `key`, or outside a value if that is `None`.
     pub(crate) fn new(position: Position, key: Option<&str>, problem: Problem) -> Self {
-        Self {
-            position,
-            key: key.map(str::to_owned),
-            problem,
-        }
+        Self { position, key: key.map(str::to_owned), problem }
     }
 
     /// Where it is.

@@ -36,10 +36,12 @@
 //! Its errors tell where and what in terms of the grammar; of the file's text
 //! they show only valid keys and the names in `${…}`.
 
+mod cursor;
 mod error;
 #[cfg(test)]
 mod tests;
 
+use cursor::{Cursor, is_blank, is_continuation, is_key, is_word};
 pub use error::{Position, Problem, Quote, SyntaxError};
 
 /// Reads an env file from memory, one key and then one piece of its value at a
@@ -56,14 +58,8 @@ pub use error::{Position, Problem, Quote, SyntaxError};
 /// assert_eq!(parser.next_key().unwrap(), None);
 /// ```
 pub struct Parser<'a> {
-    /// Valid UTF-8 without NUL and byte order mark.
-    text: &'a [u8],
-    at: usize,
-    line: usize,
-    line_start: usize,
-    /// An offset in the line whose column is known, so that columns of a long
-    /// line are counted once.
-    known_column: (usize, usize),
+    /// In valid UTF-8 without NUL and byte order mark.
+    cursor: Cursor<'a>,
     key: Option<&'a str>,
     value: Option<Value>,
 }
@@ -108,15 +104,7 @@ impl<'a> Parser<'a> {
     /// [`Problem::InvalidUtf8`] and [`Problem::NulByte`].
     pub fn new(input: &'a [u8]) -> Result<Self, SyntaxError> {
         let text = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
-        let mut parser = Self {
-            text,
-            at: 0,
-            line: 1,
-            line_start: 0,
-            known_column: (0, 1),
-            key: None,
-            value: None,
-        };
+        let mut parser = Self { cursor: Cursor::new(text), key: None, value: None };
         let valid = match std::str::from_utf8(text) {
             Ok(_) => text.len(),
             Err(error) => error.valid_up_to(),
@@ -127,7 +115,7 @@ impl<'a> Parser<'a> {
             None if valid < text.len() => (valid, Problem::InvalidUtf8),
             None => return Ok(parser),
         };
-        parser.advance_to(wrong);
+        parser.cursor.advance_to(wrong);
         Err(parser.error_here(problem))
     }
 
@@ -142,11 +130,11 @@ impl<'a> Parser<'a> {
         while self.next_piece()?.is_some() {}
         self.key = None;
         loop {
-            self.skip_blanks();
-            match self.peek() {
+            self.cursor.skip_blanks();
+            match self.cursor.peek() {
                 None => return Ok(None),
-                Some(b'\n') => self.advance_to(self.at + 1),
-                Some(b'#') => self.skip_comment(),
+                Some(b'\n') => self.cursor.advance_to(self.cursor.at + 1),
+                Some(b'#') => self.cursor.skip_comment(),
                 Some(_) => return self.key().map(Some),
             }
         }
@@ -167,48 +155,45 @@ impl<'a> Parser<'a> {
     }
 
     fn key(&mut self) -> Result<Key<'a>, SyntaxError> {
-        let mut start = self.at;
-        let mut name = self.word();
-        if name == "export" && self.peek().is_some_and(is_blank) {
-            self.skip_blanks();
-            if self.peek().is_some_and(is_word) {
-                start = self.at;
-                name = self.word();
+        let mut start = self.cursor.at;
+        let mut name = self.cursor.word();
+        if name == "export" && self.cursor.peek().is_some_and(is_blank) {
+            self.cursor.skip_blanks();
+            if self.cursor.peek().is_some_and(is_word) {
+                start = self.cursor.at;
+                name = self.cursor.word();
             }
         }
         if !is_key(name) {
-            let problem = match (name, self.peek()) {
+            let problem = match (name, self.cursor.peek()) {
                 ("", Some(b'=')) => Problem::MissingKey,
                 _ => Problem::InvalidKey,
             };
-            let wrong = if name.is_empty() { self.at } else { start };
+            let wrong = if name.is_empty() { self.cursor.at } else { start };
             return Err(self.error_at(wrong, problem));
         }
-        if self
-            .peek()
-            .is_some_and(|byte| !is_blank(byte) && !matches!(byte, b'=' | b'\n' | b'#'))
-        {
+        if self.cursor.peek().is_some_and(|byte| !is_blank(byte) && !matches!(byte, b'=' | b'\n' | b'#')) {
             return Err(self.error_here(Problem::InvalidKey));
         }
-        self.skip_blanks();
-        if self.peek() != Some(b'=') {
+        self.cursor.skip_blanks();
+        if self.cursor.peek() != Some(b'=') {
             return Err(self.error_here(Problem::MissingEquals));
         }
-        self.at += 1;
+        self.cursor.at += 1;
         self.key = Some(name);
-        let line = self.line;
+        let line = self.cursor.line();
         self.open_value()?;
         Ok(Key { name, line })
     }
 
     fn open_value(&mut self) -> Result<(), SyntaxError> {
-        self.skip_blanks();
-        let Some(quote) = Quote::opening(&self.text[self.at..]) else {
+        self.cursor.skip_blanks();
+        let Some(quote) = Quote::opening(&self.cursor.text[self.cursor.at..]) else {
             self.value = Some(Value::Unquoted);
             return Ok(());
         };
-        let opened = self.position(self.at);
-        self.at += quote.delimiter().len();
+        let opened = self.cursor.position(self.cursor.at);
+        self.cursor.at += quote.delimiter().len();
         if quote.is_heredoc() {
             self.end_line(Problem::TextAfterOpening)?;
         }
@@ -220,13 +205,13 @@ impl<'a> Parser<'a> {
         if let Some(piece) = self.special_piece(None)? {
             return Ok(Some(piece));
         }
-        let start = self.at;
+        let start = self.cursor.at;
         // What is behind the last character that is not a blank.
         let mut end = start;
         loop {
-            match self.peek() {
+            match self.cursor.peek() {
                 None | Some(b'\n' | b'#') => {
-                    let bytes = &self.text[start..end];
+                    let bytes = &self.cursor.text[start..end];
                     if !bytes.is_empty() {
                         return Ok(Some(Piece::Bytes(bytes)));
                     }
@@ -236,59 +221,55 @@ impl<'a> Parser<'a> {
                 }
                 Some(b'"' | b'\'') => return Err(self.error_here(Problem::TextBeforeQuote)),
                 Some(_) if self.at_special() => {
-                    return Ok(Some(Piece::Bytes(&self.text[start..self.at])));
+                    return Ok(Some(Piece::Bytes(&self.cursor.text[start..self.cursor.at])));
                 }
                 Some(byte) => {
-                    self.at += 1;
+                    self.cursor.at += 1;
                     if !is_blank(byte) {
-                        end = self.at;
+                        end = self.cursor.at;
                     }
                 }
             }
         }
     }
 
-    fn quoted_piece(
-        &mut self,
-        quote: Quote,
-        opened: Position,
-    ) -> Result<Option<Piece<'a>>, SyntaxError> {
+    fn quoted_piece(&mut self, quote: Quote, opened: Position) -> Result<Option<Piece<'a>>, SyntaxError> {
         if !quote.is_raw()
             && let Some(piece) = self.special_piece(Some(quote))?
         {
             return Ok(Some(piece));
         }
-        if self.rest().starts_with(b"\r\n") {
-            self.at += 1;
+        if self.cursor.rest().starts_with(b"\r\n") {
+            self.cursor.at += 1;
         }
-        let start = self.at;
+        let start = self.cursor.at;
         loop {
-            let rest = self.rest();
+            let rest = self.cursor.rest();
             let closing = rest.starts_with(quote.delimiter());
             if rest.is_empty() {
                 return Err(self.error(opened, Problem::Unterminated(quote)));
-            } else if closing && start == self.at {
-                self.at += quote.delimiter().len();
+            } else if closing && start == self.cursor.at {
+                self.cursor.at += quote.delimiter().len();
                 self.end_line(Problem::TextAfterClosing)?;
                 self.value = None;
                 return Ok(None);
             } else if closing
-                || (start < self.at && rest.starts_with(b"\r\n"))
+                || (start < self.cursor.at && rest.starts_with(b"\r\n"))
                 || (!quote.is_raw() && self.at_special())
             {
-                return Ok(Some(Piece::Bytes(&self.text[start..self.at])));
+                return Ok(Some(Piece::Bytes(&self.cursor.text[start..self.cursor.at])));
             }
-            self.advance_to(self.at + 1);
+            self.cursor.advance_to(self.cursor.at + 1);
         }
     }
 
     /// True at an escape, at `${` and at `$(`.
     fn at_special(&self) -> bool {
-        matches!(self.rest(), [b'\\', ..] | [b'$', b'{' | b'(', ..])
+        matches!(self.cursor.rest(), [b'\\', ..] | [b'$', b'{' | b'(', ..])
     }
 
     fn special_piece(&mut self, quote: Option<Quote>) -> Result<Option<Piece<'a>>, SyntaxError> {
-        match self.rest() {
+        match self.cursor.rest() {
             [b'$', b'(', ..] => Err(self.error_here(Problem::CommandSubstitution)),
             [b'$', b'{', ..] => self.variable().map(Some),
             [b'\\', ..] => self.escape(quote).map(Some),
@@ -297,8 +278,8 @@ impl<'a> Parser<'a> {
     }
 
     fn variable(&mut self) -> Result<Piece<'a>, SyntaxError> {
-        let position = self.position(self.at);
-        let inside = &self.rest()[2..];
+        let position = self.cursor.position(self.cursor.at);
+        let inside = &self.cursor.rest()[2..];
         let end = inside.iter().position(|byte| matches!(byte, b'}' | b'\n'));
         let Some(end) = end.filter(|end| inside[*end] == b'}') else {
             return Err(self.error(position, Problem::UnterminatedReference));
@@ -308,12 +289,12 @@ impl<'a> Parser<'a> {
         if !is_key(name) {
             return Err(self.error(position, Problem::InvalidReference));
         }
-        self.at += 2 + end + 1;
+        self.cursor.at += 2 + end + 1;
         Ok(Piece::Variable { name, position })
     }
 
     fn escape(&mut self, quote: Option<Quote>) -> Result<Piece<'a>, SyntaxError> {
-        let after = &self.rest()[1..];
+        let after = &self.cursor.rest()[1..];
         let (piece, len): (&'a [u8], usize) = match after {
             [b'n', ..] => (b"\n", 1),
             [b'r', ..] => (b"\r", 1),
@@ -326,24 +307,17 @@ impl<'a> Parser<'a> {
             }
             [b'\r', b'\n', ..] => (b"\n", 2),
             _ => {
-                let len = after
-                    .iter()
-                    .skip(1)
-                    .take_while(|byte| is_continuation(**byte))
-                    .count();
+                let len = after.iter().skip(1).take_while(|byte| is_continuation(**byte)).count();
                 let len = (1 + len).min(after.len());
                 (&after[..len], len)
             }
         };
-        self.advance_to(self.at + 1 + len);
+        self.cursor.advance_to(self.cursor.at + 1 + len);
         Ok(Piece::Bytes(piece))
     }
 
     fn unicode_escape(&mut self) -> Result<Piece<'a>, SyntaxError> {
-        let digits = self
-            .rest()
-            .get(2..6)
-            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = self.cursor.rest().get(2..6).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let number = digits
             .and_then(|digits| str::from_utf8(digits).ok())
             .and_then(|digits| u32::from_str_radix(digits, 16).ok())
@@ -352,7 +326,7 @@ impl<'a> Parser<'a> {
             None => Err(self.error_here(Problem::SurrogateEscape)),
             Some('\0') => Err(self.error_here(Problem::NulEscape)),
             Some(character) => {
-                self.at += 6;
+                self.cursor.at += 6;
                 Ok(Piece::Character(character))
             }
         }
@@ -360,81 +334,26 @@ impl<'a> Parser<'a> {
 
     /// Passes blanks, a comment and the line break; anything else is `problem`.
     fn end_line(&mut self, problem: Problem) -> Result<(), SyntaxError> {
-        self.skip_blanks();
-        if self.peek() == Some(b'#') {
-            self.skip_comment();
+        self.cursor.skip_blanks();
+        if self.cursor.peek() == Some(b'#') {
+            self.cursor.skip_comment();
         }
-        match self.peek() {
+        match self.cursor.peek() {
             None => Ok(()),
             Some(b'\n') => {
-                self.advance_to(self.at + 1);
+                self.cursor.advance_to(self.cursor.at + 1);
                 Ok(())
             }
             Some(_) => Err(self.error_here(problem)),
         }
     }
 
-    fn skip_comment(&mut self) {
-        let rest = self.rest();
-        let len = rest.iter().position(|byte| *byte == b'\n');
-        self.at += len.unwrap_or(rest.len());
-    }
-
-    fn skip_blanks(&mut self) {
-        while self.peek().is_some_and(is_blank) {
-            self.at += 1;
-        }
-    }
-
-    fn word(&mut self) -> &'a str {
-        let start = self.at;
-        while self.peek().is_some_and(is_word) {
-            self.at += 1;
-        }
-        str::from_utf8(&self.text[start..self.at]).unwrap_or_default()
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        &self.text[self.at..]
-    }
-
-    /// Moves on, counting the lines.
-    fn advance_to(&mut self, offset: usize) {
-        for at in self.at..offset {
-            if self.text[at] == b'\n' {
-                self.line += 1;
-                self.line_start = at + 1;
-                self.known_column = (at + 1, 1);
-            }
-        }
-        self.at = offset;
-    }
-
-    /// The position of an offset in the current line.
-    fn position(&mut self, offset: usize) -> Position {
-        let (known, column) = match self.known_column {
-            (known, column) if known <= offset => (known, column),
-            _ => (self.line_start, 1),
-        };
-        let between = self.text[known..offset].iter();
-        let column = column + between.filter(|byte| !is_continuation(**byte)).count();
-        self.known_column = (offset, column);
-        Position {
-            line: self.line,
-            column,
-        }
-    }
-
     fn error_here(&mut self, problem: Problem) -> SyntaxError {
-        self.error_at(self.at, problem)
+        self.error_at(self.cursor.at, problem)
     }
 
     fn error_at(&mut self, offset: usize, problem: Problem) -> SyntaxError {
-        let position = self.position(offset);
+        let position = self.cursor.position(offset);
         self.error(position, problem)
     }
 
@@ -445,10 +364,7 @@ impl<'a> Parser<'a> {
 
 impl std::fmt::Debug for Parser<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parser")
-            .field("line", &self.line)
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Parser").field("line", &self.cursor.line()).field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -457,31 +373,9 @@ impl std::fmt::Debug for Piece<'_> {
         match self {
             Self::Bytes(_) => f.write_str("Bytes([redacted])"),
             Self::Character(_) => f.write_str("Character([redacted])"),
-            Self::Variable { name, position } => f
-                .debug_struct("Variable")
-                .field("name", name)
-                .field("position", position)
-                .finish(),
+            Self::Variable { name, position } => {
+                f.debug_struct("Variable").field("name", name).field("position", position).finish()
+            }
         }
     }
-}
-
-/// Blanks do not end a line; a carriage return is one.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\x0b' | b'\x0c')
-}
-
-fn is_word(byte: u8) -> bool {
-    byte == b'_' || byte.is_ascii_alphanumeric()
-}
-
-fn is_key(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    let first = bytes.next();
-    first.is_some_and(|first| is_word(first) && !first.is_ascii_digit()) && bytes.all(is_word)
-}
-
-/// True for the second and later bytes of a character in UTF-8.
-fn is_continuation(byte: u8) -> bool {
-    byte & 0b1100_0000 == 0b1000_0000
 }

@@ -101,10 +101,7 @@ fn values_are_read() {
         ("A=\"\"\"\n x\n  \"\"\" # c\n", " x\n  "),
         ("A=\"\"\"\n\"\"\"", ""),
         ("A=\"\"\"\nx\"\"\"", "x"),
-        (
-            "A=\"\"\"\nsay \"hi\" \"\"\n\\\"\"\"\"",
-            "say \"hi\" \"\"\n\"",
-        ),
+        ("A=\"\"\"\nsay \"hi\" \"\"\n\\\"\"\"\"", "say \"hi\" \"\"\n\""),
         ("A=\"\"\"\n\\u0041 \\n\n\"\"\"", "A \n\n"),
         ("A='''\n${X} \\n 'x' ''\n'''", "${X} \\n 'x' ''\n"),
         // Variables.
@@ -142,10 +139,7 @@ fn values_are_read() {
 fn a_file_is_its_assignments_in_order() {
     let text = "\n  \n# comment # x\n\t#\nA=1 # one\nexport B='2'\n\nA=3\n";
     let entries = parse(text.as_bytes()).unwrap();
-    let shown: Vec<_> = entries
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_slice()))
-        .collect();
+    let shown: Vec<_> = entries.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
     assert_eq!(shown, [("A", &b"1"[..]), ("B", b"2"), ("A", b"3")]);
     assert_eq!(parse(b"").unwrap(), []);
     assert_eq!(parse(b"\xef\xbb\xbf").unwrap(), []);
@@ -188,11 +182,7 @@ fn errors_tell_place_problem_and_remedy() {
                      (write \\${ or use single quotes for plain text)";
     let cases: &[(&[u8], &str, &str)] = &[
         (b"=s3kr1t", "1:1", "no key before `=`; write KEY=value"),
-        (
-            b"\n\n  =s3kr1t",
-            "3:3",
-            "no key before `=`; write KEY=value",
-        ),
+        (b"\n\n  =s3kr1t", "3:3", "no key before `=`; write KEY=value"),
         (b"KEY", "1:4", no_equals),
         (b"KEY\nB=1", "1:4", no_equals),
         (b"KEY # A=s3kr1t", "1:5", no_equals),
@@ -233,11 +223,7 @@ fn errors_tell_place_problem_and_remedy() {
         (b"A=\"\\u+123\"", "1:4", unicode),
         ("A=\"é\\uXÜ9\"".as_bytes(), "1:5", unicode),
         (b"A=\"\\uD83D\\uDE00\"", "1:4", surrogate),
-        (
-            b"A=\\u0000",
-            "1:3",
-            "A: `\\u0000`, but no variable can hold a NUL; remove it",
-        ),
+        (b"A=\\u0000", "1:3", "A: `\\u0000`, but no variable can hold a NUL; remove it"),
         (b"A=C:\\s3kr1t\\\nB=2", "1:12", backslash),
         (b"A=s3kr1t\\\r\nB=2", "1:9", backslash),
         (b"A=s3kr1t\\", "1:9", backslash),
@@ -252,31 +238,11 @@ fn errors_tell_place_problem_and_remedy() {
         (b"A=\"\"\"\ns3kr1t\n$(x)\n\"\"\"", "3:1", command),
         (b"A=s3kr1t${X}", "1:9", undefined),
         ("A=\"éé\n世${X}\"".as_bytes(), "2:2", undefined),
-        (
-            b"A=a\0s3kr1t",
-            "1:4",
-            "a NUL byte, which no variable can hold; remove it",
-        ),
-        (
-            b"A=s3kr1t\n\xffB=s3kr1t",
-            "2:1",
-            "this is not UTF-8; save the file in that encoding",
-        ),
-        (
-            b"A=\xc3",
-            "1:3",
-            "this is not UTF-8; save the file in that encoding",
-        ),
-        (
-            b"\xef\xbb\xbfA=\xc3",
-            "1:3",
-            "this is not UTF-8; save the file in that encoding",
-        ),
-        (
-            b"A=\0\xff",
-            "1:3",
-            "a NUL byte, which no variable can hold; remove it",
-        ),
+        (b"A=a\0s3kr1t", "1:4", "a NUL byte, which no variable can hold; remove it"),
+        (b"A=s3kr1t\n\xffB=s3kr1t", "2:1", "this is not UTF-8; save the file in that encoding"),
+        (b"A=\xc3", "1:3", "this is not UTF-8; save the file in that encoding"),
+        (b"\xef\xbb\xbfA=\xc3", "1:3", "this is not UTF-8; save the file in that encoding"),
+        (b"A=\0\xff", "1:3", "a NUL byte, which no variable can hold; remove it"),
     ];
     for (text, position, message) in cases {
         let shown_text = String::from_utf8_lossy(text);
@@ -291,12 +257,7 @@ fn errors_tell_place_problem_and_remedy() {
 
 #[test]
 fn an_unclosed_value_is_told_by_its_quote() {
-    for (text, quote) in [
-        ("A=\"", "\""),
-        ("A='", "'"),
-        ("A=\"\"\"\n", "\"\"\""),
-        ("A='''\n", "'''"),
-    ] {
+    for (text, quote) in [("A=\"", "\""), ("A='", "'"), ("A=\"\"\"\n", "\"\"\""), ("A='''\n", "'''")] {
         let shown = value_in(text).unwrap_err().to_string();
         assert!(shown.ends_with(&format!(" end it with {quote}")), "{shown}");
     }
@@ -323,17 +284,8 @@ fn a_long_line_of_variables_is_no_trouble() {
     while let Some(piece) = parser.next_piece().unwrap() {
         last = Some(piece);
     }
-    let position = Position {
-        line: 2,
-        column: 3 + 4 * 199_999,
-    };
-    assert_eq!(
-        last,
-        Some(Piece::Variable {
-            name: "X",
-            position
-        })
-    );
+    let position = Position { line: 2, column: 3 + 4 * 199_999 };
+    assert_eq!(last, Some(Piece::Variable { name: "X", position }));
 }
 
 /// Writes a value in every way in which it can be written.
@@ -363,9 +315,7 @@ fn written(value: &str, way: usize) -> Option<String> {
         0 => Some(escaped()),
         1 => Some(format!("\"{}\"", escaped())),
         2 if plain_lines && !value.contains('\'') => Some(format!("'{value}'")),
-        3 if plain_lines && !value.contains("'''") && !value.ends_with('\'') => {
-            Some(format!("'''\n{value}'''"))
-        }
+        3 if plain_lines && !value.contains("'''") && !value.ends_with('\'') => Some(format!("'''\n{value}'''")),
         4 => Some(format!("\"\"\"  # {MARK}\n{}\"\"\"", escaped())),
         5 if plain_lines && !value.contains(['"', '\\', '$']) => Some(format!("\"{value}\"")),
         _ => None,
@@ -373,19 +323,11 @@ fn written(value: &str, way: usize) -> Option<String> {
 }
 
 fn values() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[a-z \"'\\\\$#{}()=\n\r\t]{0,12}",
-        "[ -~]{0,20}",
-        "\\PC{0,12}",
-        "[^\0]{0,12}",
-    ]
+    prop_oneof!["[a-z \"'\\\\$#{}()=\n\r\t]{0,12}", "[ -~]{0,20}", "\\PC{0,12}", "[^\0]{0,12}",]
 }
 
 fn configuration() -> ProptestConfig {
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(512)
-    }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) }
 }
 
 proptest! {
@@ -493,15 +435,11 @@ fn every_problem_has_a_message_with_a_remedy() {
         Problem::BackslashAtEnd,
         Problem::UnterminatedReference,
         Problem::InvalidReference,
-        Problem::UndefinedVariable {
-            name: "X".to_owned(),
-        },
+        Problem::UndefinedVariable { name: "X".to_owned() },
         Problem::CommandSubstitution,
     ];
-    let messages: BTreeMap<String, Problem> = problems
-        .into_iter()
-        .map(|problem| (problem.to_string(), problem))
-        .collect();
+    let messages: BTreeMap<String, Problem> =
+        problems.into_iter().map(|problem| (problem.to_string(), problem)).collect();
     assert_eq!(messages.len(), 17);
     for message in messages.keys() {
         assert!(message.contains([';', '(']), "{message}");
