@@ -6,7 +6,7 @@
 //! * [`config`]: the configuration file
 //! * [`mechanism`]: the protections, and which of them are required
 //! * [`mode`]: the modes of running a program
-//! * [`reference`]: where a secret is to be taken from
+//! * [`mod@reference`]: where a secret is to be taken from
 //! * [`rules`]: which program may have which secret
 
 #![forbid(unsafe_code)]

@@ -202,6 +202,22 @@ fn a_delivered_region_keeps_its_bytes_and_nothing_else() {
 }
 
 #[test]
+fn a_received_region_has_the_bytes_and_all_protection() {
+    for backing in BOTH {
+        let mut delivery = Region::for_delivery(MARK.len(), backing).unwrap();
+        delivery.as_mut_slice().copy_from_slice(MARK);
+        let fd = delivery.deliver();
+        let again = fd.try_clone().unwrap();
+        let region = Region::receive(fd, MARK.len(), backing).unwrap();
+        assert!(region.as_slice() == MARK);
+        let flags = vm_flags(region.as_slice().as_ptr());
+        assert!(["lo", "dd", "dc"].iter().all(|flag| flags.iter().any(|have| have == flag)), "{flags:?}");
+        drop(region);
+        assert!(view_of(&again).1.iter().all(|byte| *byte == 0), "wiped for everyone");
+    }
+}
+
+#[test]
 fn a_delivered_region_is_no_longer_mapped_here() {
     for backing in BOTH {
         let status = in_child(|| {

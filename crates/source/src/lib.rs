@@ -6,7 +6,7 @@
 //! what `${KEY}` in a later env file means.
 //!
 //! * [`env_file`]: a dotenv file, in the grammar of [`dotenv`]
-//! * [`reference`]: one variable from a file, an inherited descriptor or
+//! * [`mod@reference`]: one variable from a file, an inherited descriptor or
 //!   standard input
 //! * [`from_env`]: variables of this process's own environment, wiped there
 
