@@ -53,25 +53,27 @@ pub enum CarryError {
     /// The caller's memory cannot be read.
     #[error("the caller's memory cannot be read: {0}")]
     Unreadable(io::Error),
+    /// No protected memory to look at the strings in.
+    #[error(transparent)]
+    Region(#[from] RegionError),
     /// The pointer array ends in unmapped memory: the exec would fail with `EFAULT` itself.
     #[error("the environment array ends in unmapped memory")]
     Fault,
 }
 
 /// Reads environments of other processes into protected memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reader {
     /// Strings of other processes may be copies of secrets, so they are looked at here only.
-    buffer: Region,
+    /// Made when the first is.
+    buffer: Option<Region>,
 }
 
 impl Reader {
-    /// A reader with a buffer of protected memory.
-    ///
-    /// # Errors
-    /// No protected memory.
-    pub fn new(image: &Image) -> Result<Self, RegionError> {
-        Ok(Self { buffer: Region::new((BATCH + 1) * PREFIX, image.backing())? })
+    /// A reader without a buffer yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { buffer: None }
     }
 
     /// Takes the environment at `envp` in thread `tid` apart. Makes aliases in the image for
@@ -81,7 +83,13 @@ impl Reader {
     /// See [`CarryError`].
     pub fn read(&mut self, image: &mut Image, tid: i32, abi: Abi, envp: usize) -> Result<Carry, CarryError> {
         let pointers = read_array(tid, abi, envp)?;
-        let found = self.classify(image, tid, abi, &pointers);
+        let mut buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => Region::new((BATCH + 1) * PREFIX, image.backing())?,
+        };
+        let found = Strings { tid, buffer: buffer.as_mut_slice() }.classify(image, abi, &pointers);
+        buffer.as_mut_slice().fill(0);
+        self.buffer = Some(buffer);
         let mut carry = Carry::default();
         for (position, (pointer, found)) in pointers.into_iter().zip(found).enumerate() {
             match found {
@@ -91,8 +99,16 @@ impl Reader {
         }
         Ok(carry)
     }
+}
 
-    fn classify(&mut self, image: &mut Image, tid: i32, abi: Abi, pointers: &[u64]) -> Vec<Found> {
+/// The strings of one process and where they are looked at.
+struct Strings<'a> {
+    tid: i32,
+    buffer: &'a mut [u8],
+}
+
+impl Strings<'_> {
+    fn classify(&mut self, image: &mut Image, abi: Abi, pointers: &[u64]) -> Vec<Found> {
         let mut found: Vec<Found> = pointers
             .iter()
             .map(|&pointer| match image.locate(abi, pointer) {
@@ -104,13 +120,13 @@ impl Reader {
         let strings: Vec<usize> =
             (0..pointers.len()).filter(|&index| found[index] == Found::Other && pointers[index] != 0).collect();
         for batch in strings.chunks(BATCH) {
-            for (slot, length) in self.read_prefixes(tid, pointers, batch).into_iter().enumerate() {
+            for (slot, length) in self.read_prefixes(pointers, batch).into_iter().enumerate() {
                 let index = batch[slot];
-                let prefix = &self.buffer.as_slice()[slot * PREFIX..slot * PREFIX + length];
+                let prefix = &self.buffer[slot * PREFIX..slot * PREFIX + length];
                 let Some(candidate) = candidate(image, prefix) else { continue };
                 let value_address = pointers[index] as usize + candidate.value_at;
                 if candidate.complete
-                    || self.rest_matches(image, tid, value_address, candidate.entry, length - candidate.value_at)
+                    || self.rest_matches(image, value_address, candidate.entry, length - candidate.value_at)
                 {
                     // An image without room for the alias keeps the exec from going on as it
                     // is: a pointer to no entry is stripped and not given back.
@@ -122,13 +138,12 @@ impl Reader {
                 }
             }
         }
-        self.buffer.as_mut_slice().fill(0);
         found
     }
 
     /// Reads the first bytes of several strings into the slots of the buffer and returns how
     /// many of each could be read.
-    fn read_prefixes(&mut self, tid: i32, pointers: &[u64], batch: &[usize]) -> Vec<usize> {
+    fn read_prefixes(&mut self, pointers: &[u64], batch: &[usize]) -> Vec<usize> {
         let page = envward_kernel::memory::page_size();
         // Never across a page: the string may end right before an unmapped one.
         let ranges: Vec<Range> = batch
@@ -142,8 +157,8 @@ impl Reader {
         let mut first = 0;
         while first < ranges.len() {
             let total: usize = ranges[first..].iter().map(|range| range.length).sum();
-            let buffer = &mut self.buffer.as_mut_slice()[first * PREFIX..first * PREFIX + total];
-            let read = remote_memory::read_ranges(tid, &ranges[first..], buffer).unwrap_or(0);
+            let buffer = &mut self.buffer[first * PREFIX..first * PREFIX + total];
+            let read = remote_memory::read_ranges(self.tid, &ranges[first..], buffer).unwrap_or(0);
             let mut remaining = read;
             let mut next = first;
             while next < ranges.len() && remaining >= ranges[next].length {
@@ -155,39 +170,39 @@ impl Reader {
             let mut from = first * PREFIX + read - remaining;
             for slot in (first..next).rev() {
                 from -= lengths[slot];
-                self.buffer.as_mut_slice().copy_within(from..from + lengths[slot], slot * PREFIX);
+                self.buffer.copy_within(from..from + lengths[slot], slot * PREFIX);
             }
             // The one that could not be read is no string; go on behind it.
             first = next + 1;
         }
         for slot in 0..lengths.len() {
-            self.complete_prefix(tid, &ranges[slot], slot, &mut lengths[slot]);
+            self.complete_prefix(&ranges[slot], slot, &mut lengths[slot]);
         }
         lengths
     }
 
     /// Reads on in the next page when a prefix was cut short by the end of one.
-    fn complete_prefix(&mut self, tid: i32, range: &Range, slot: usize, length: &mut usize) {
-        let slot_bytes = &mut self.buffer.as_mut_slice()[slot * PREFIX..(slot + 1) * PREFIX];
+    fn complete_prefix(&mut self, range: &Range, slot: usize, length: &mut usize) {
+        let slot_bytes = &mut self.buffer[slot * PREFIX..(slot + 1) * PREFIX];
         if *length == 0 || *length == PREFIX || slot_bytes[..*length].contains(&0) {
             return;
         }
-        if let Ok(more) = remote_memory::read(tid, range.address + *length, &mut slot_bytes[*length..]) {
+        if let Ok(more) = remote_memory::read(self.tid, range.address + *length, &mut slot_bytes[*length..]) {
             *length += more;
         }
     }
 
     /// Whether the value at `address` is the value of `entry`, of which `matched` bytes are
     /// known to be the same; compared piece by piece in the last slot of the buffer.
-    fn rest_matches(&mut self, image: &Image, tid: i32, address: usize, entry: usize, mut matched: usize) -> bool {
+    fn rest_matches(&mut self, image: &Image, address: usize, entry: usize, mut matched: usize) -> bool {
         let page = envward_kernel::memory::page_size();
         let value = image.value(entry);
         loop {
             let rest = &value[matched..];
             let next = address + matched;
             let length = (rest.len() + 1).min(PREFIX).min(page - next % page);
-            let bytes = &mut self.buffer.as_mut_slice()[BATCH * PREFIX..][..length];
-            if !remote_memory::read(tid, next, bytes).is_ok_and(|read| read == length) {
+            let bytes = &mut self.buffer[BATCH * PREFIX..][..length];
+            if !remote_memory::read(self.tid, next, bytes).is_ok_and(|read| read == length) {
                 return false;
             }
             let compared = length.min(rest.len());

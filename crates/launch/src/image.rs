@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use envward_kernel::arch::Abi;
 use envward_kernel::memory::page_size;
-use envward_secret::{Backing, Region, RegionError, Vault};
+use envward_secret::{Arena, Backing, Delivery, Region, RegionError, Vault};
 
 /// Values shorter than this are recognised under their own name only: a short value ("1",
 /// "true") is likely to stand in unrelated variables.
@@ -61,40 +61,21 @@ impl Image {
     ///
     /// # Errors
     /// See [`ImageError`].
-    pub fn new(vault: &Vault) -> Result<Self, ImageError> {
-        let mut image = Self {
-            region: Region::new(Self::capacity(vault), vault.backing())?,
-            used: 0,
-            entries: Vec::new(),
-            native: random_address(Abi::Native).map_err(ImageError::Random)?,
-            compat: random_address(Abi::Compat).map_err(ImageError::Random)?,
-        };
-        for entry in vault.entries() {
-            let length = entry.len_with_nul - 1;
-            let value_at = entry.name.len() + 1;
-            image.append(entry.name, entry.name, &vault.image()[entry.offset + value_at..entry.offset + length]);
-        }
-        Ok(image)
-    }
-
-    /// The vault's entries, and at least half a page for aliases.
-    fn capacity(vault: &Vault) -> usize {
-        let needed: usize = vault.entries().map(|entry| entry.len_with_nul).sum();
-        (needed + page_size() / 2).next_multiple_of(page_size())
-    }
-
-    /// Adds `NAME=value`; `None` when the image is full.
-    fn append(&mut self, name: &str, secret: &str, value: &[u8]) -> Option<usize> {
-        let length = name.len() + 1 + value.len();
-        let room = self.region.as_mut_slice().get_mut(self.used..self.used + length + 1)?;
-        let (head, tail) = room.split_at_mut(name.len() + 1);
-        head[..name.len()].copy_from_slice(name.as_bytes());
-        head[name.len()] = b'=';
-        tail[..value.len()].copy_from_slice(value);
-        tail[value.len()] = 0;
-        self.entries.push(Entry { name: name.into(), secret: secret.into(), offset: self.used, length });
-        self.used += length + 1;
-        Some(self.entries.len() - 1)
+    pub fn new(vault: Vault) -> Result<Self, ImageError> {
+        let Arena { region, entries } = vault.into_arena(page_size() / 2)?;
+        let mut random = [0; 16];
+        envward_kernel::random::fill(&mut random).map_err(ImageError::Random)?;
+        let random = u128::from_ne_bytes(random);
+        Ok(Self {
+            used: entries.last().map_or(0, |(_, offset, length)| offset + length),
+            entries: entries
+                .into_iter()
+                .map(|(name, offset, length)| Entry { secret: name.clone(), name, offset, length: length - 1 })
+                .collect(),
+            region,
+            native: place(Abi::Native, random as u64),
+            compat: place(Abi::Compat, (random >> 64) as u64),
+        })
     }
 
     /// The entries, secrets first, then aliases.
@@ -198,21 +179,23 @@ impl Image {
     /// # Errors
     /// No protected memory.
     pub fn copy(&self, permitted: impl Fn(&Entry) -> bool) -> Result<OwnedFd, RegionError> {
+        Ok(self.fill(permitted)?.deliver())
+    }
+
+    fn fill(&self, permitted: impl Fn(&Entry) -> bool) -> Result<Delivery, RegionError> {
         let mut delivery = Region::for_delivery(self.size(), self.backing())?;
         for entry in self.entries.iter().filter(|entry| permitted(entry)) {
             let range = entry.offset..entry.offset + entry.length;
             delivery.as_mut_slice()[range.clone()].copy_from_slice(&self.region.as_slice()[range]);
         }
-        Ok(delivery.deliver())
+        Ok(delivery)
     }
 }
 
 /// An image on its way into a child process, which has none of its parent's regions.
 #[derive(Debug)]
 pub struct Parcel {
-    descriptor: OwnedFd,
-    size: usize,
-    backing: Backing,
+    region: envward_secret::Parcel,
     used: usize,
     entries: Vec<Entry>,
     native: usize,
@@ -226,9 +209,7 @@ impl Image {
     /// No protected memory.
     pub fn pack(&self) -> Result<Parcel, RegionError> {
         Ok(Parcel {
-            descriptor: self.copy(|_| true)?,
-            size: self.size(),
-            backing: self.backing(),
+            region: self.fill(|_| true)?.pack(),
             used: self.used,
             entries: self.entries.clone(),
             native: self.native,
@@ -241,8 +222,8 @@ impl Image {
     /// # Errors
     /// No protected memory.
     pub fn unpack(parcel: Parcel) -> Result<Self, RegionError> {
-        let Parcel { descriptor, size, backing, used, entries, native, compat } = parcel;
-        Ok(Self { region: Region::receive(descriptor, size, backing)?, used, entries, native, compat })
+        let Parcel { region, used, entries, native, compat } = parcel;
+        Ok(Self { region: Region::unpack(region)?, used, entries, native, compat })
     }
 }
 
@@ -262,22 +243,13 @@ pub enum Location {
     },
 }
 
-fn random_address(abi: Abi) -> std::io::Result<usize> {
+/// An address for the image among those that `abi` allows.
+fn place(abi: Abi, random: u64) -> usize {
     let (first, end) = abi.secret_range();
     let pages = (end - first) / page_size();
     let room = SCRATCH_SIZE / page_size() + 1;
-    let page = room + (random_number()? as usize) % (pages - 2 * room);
-    Ok(first + page * page_size())
-}
-
-/// A random number from the kernel.
-///
-/// # Errors
-/// When `getrandom(2)` fails.
-pub fn random_number() -> std::io::Result<u64> {
-    let mut bytes = [0; 8];
-    envward_kernel::random::fill(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
+    // The largest image is far smaller than the room at the end.
+    first + (room + random as usize % (pages - 2 * room)) * page_size()
 }
 
 #[cfg(test)]
@@ -292,7 +264,7 @@ mod tests {
         for (name, value) in entries {
             vault.insert(name, "a test", value).unwrap();
         }
-        Image::new(&vault).unwrap()
+        Image::new(vault).unwrap()
     }
 
     #[test]
@@ -335,12 +307,10 @@ mod tests {
         drop(mapping);
         // memfd_secret cannot be read(2): that is the point.
         assert!(File::from(copy).read(&mut [0; 8]).is_err());
-        let locked =
-            Image { region: Region::new(image.size(), Backing::Locked).unwrap(), used: 0, entries: vec![], ..image };
-        let mut locked = locked;
-        for (name, value) in [("A", b"one"), ("B", b"two")] {
-            locked.append(name, name, value).unwrap();
-        }
+        let mut vault = Vault::new(Backing::Locked).unwrap();
+        vault.insert("A", "a test", b"one").unwrap();
+        vault.insert("B", "a test", b"two").unwrap();
+        let locked = Image::new(vault).unwrap();
         let mut bytes = Vec::new();
         File::from(locked.copy(|entry| entry.secret != "A").unwrap()).read_to_end(&mut bytes).unwrap();
         assert_eq!(&bytes[..12], b"\0\0\0\0\0\0B=two\0");

@@ -12,7 +12,7 @@ use envward_secret::{RegionError, Vault};
 
 use crate::companion::Home;
 use crate::group::Group;
-use crate::image::{self, Image, ImageError};
+use crate::image::{Image, ImageError};
 use crate::inject::InjectError;
 use crate::mode::{Attempt, Protection};
 use crate::supervise::{Permit, Report, Supervisor};
@@ -89,12 +89,11 @@ pub fn start<'a>(
     signal::set_default(SIGCHLD).map_err(preparing("watch for children"))?;
     let mask = signal::set_mask(SignalSet::ALL).map_err(preparing("block signals"))?;
     let signals = SignalQueue::new().map_err(preparing("receive signals"))?;
-    let image = Image::new(&vault)?;
-    drop(vault);
-    let mut cookie = Cookie([0; 3]);
-    for word in &mut cookie.0 {
-        *word = image::random_number().map_err(preparing("get random numbers"))?;
-    }
+    let image = Image::new(vault)?;
+    let mut random = [0; 24];
+    envward_kernel::random::fill(&mut random).map_err(preparing("get random numbers"))?;
+    let mut words = random.chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+    let cookie = Cookie([(); 3].map(|()| words.next().unwrap_or_default()));
     let home = Home::new();
     let companion = home.settle_here();
     let filter = arch::exec_filter(&cookie);
@@ -121,7 +120,7 @@ pub fn start<'a>(
         other => other,
     };
     let Spawned { program, listener, .. } = spawned.map_err(StartError::Spawn)?;
-    let mut supervisor = Supervisor::new(listener, image, permit, command.protection, cookie, home, report)?;
+    let mut supervisor = Supervisor::new(listener, image, permit, command.protection, cookie, home, report);
     let program = supervisor.start(program, mask, companion, inherited)?;
     // From now on nobody waits in vain for the end of a pipe because we hold the other side.
     descriptor::close_inherited();

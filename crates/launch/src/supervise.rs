@@ -160,9 +160,6 @@ mod number {
 
 impl<'a> Supervisor<'a> {
     /// A supervisor for the tree behind `listener`.
-    ///
-    /// # Errors
-    /// No protected memory.
     pub fn new(
         listener: Option<Listener>,
         image: Image,
@@ -171,11 +168,11 @@ impl<'a> Supervisor<'a> {
         cookie: Cookie,
         home: Home,
         report: &'a mut dyn FnMut(Report),
-    ) -> Result<Self, RegionError> {
+    ) -> Self {
         // Older kernels wake us less cleverly, and that is all.
         let _ = listener.as_ref().map(Listener::wake_on_same_cpu);
-        Ok(Self {
-            reader: Reader::new(&image)?,
+        Self {
+            reader: Reader::new(),
             home,
             listener,
             image,
@@ -187,7 +184,7 @@ impl<'a> Supervisor<'a> {
             flights: Vec::new(),
             counters: Counters::default(),
             report,
-        })
+        }
     }
 
     /// Packs the image for a child that is to go on in our place.
@@ -208,7 +205,7 @@ impl<'a> Supervisor<'a> {
         let _parents = (ManuallyDrop::new(image), ManuallyDrop::new(reader));
         let image = Image::unpack(parcel)?;
         Ok(Self {
-            reader: Reader::new(&image)?,
+            reader: Reader::new(),
             image,
             listener,
             permit,

@@ -27,5 +27,5 @@ mod vault;
 pub use backing::Backing;
 pub use buffer::{ReadError, SecretBuf};
 pub use error::{RegionError, Step};
-pub use region::{Delivery, Region};
-pub use vault::{Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, Vault, VaultError};
+pub use region::{Delivery, Parcel, Region};
+pub use vault::{Arena, Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, Vault, VaultError};

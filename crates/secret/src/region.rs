@@ -83,13 +83,14 @@ impl Region {
         self.backing
     }
 
-    /// The region of `len` bytes behind a descriptor that [`Delivery::deliver`] gave out, with
-    /// its bytes: how a region gets into a child, which has none of its parent's.
+    /// Unpacks a region that a parent packed ([`Delivery::pack`]): how one gets into a child,
+    /// which has none of its parent's.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn receive(fd: OwnedFd, len: usize, backing: Backing) -> Result<Self, RegionError> {
+    pub fn unpack(parcel: Parcel) -> Result<Self, RegionError> {
+        let Parcel { fd, len, backing } = parcel;
         Self::place(fd.as_fd(), len, backing)
     }
 
@@ -215,6 +216,13 @@ impl Delivery {
         self.region.body_len()
     }
 
+    /// Gives the bytes to a child that is to be forked, which can [unpack](Region::unpack) them.
+    #[must_use = "dropping the parcel destroys the bytes"]
+    pub fn pack(self) -> Parcel {
+        let (len, backing) = (self.region.len, self.region.backing);
+        Parcel { fd: self.deliver(), len, backing }
+    }
+
     /// Gives the bytes away: takes them out of this process's memory without
     /// wiping them, and returns the descriptor, whose pages are the bytes and
     /// zeros up to the end of the last one.
@@ -230,6 +238,14 @@ impl Delivery {
         region.wipe = false;
         fd
     }
+}
+
+/// A region on its way into a child process: nobody maps it, and its file has its length.
+#[derive(Debug)]
+pub struct Parcel {
+    fd: OwnedFd,
+    len: usize,
+    backing: Backing,
 }
 
 impl AsFd for Delivery {

@@ -23,6 +23,15 @@ pub struct Vault {
     index: Vec<Slot>,
 }
 
+/// What a vault is made of, see [`Vault::into_arena`].
+#[derive(Debug)]
+pub struct Arena {
+    /// The memory.
+    pub region: Region,
+    /// Name, offset of `NAME=value\0`, and its length with the final NUL.
+    pub entries: Vec<(String, usize, usize)>,
+}
+
 struct Slot {
     name: String,
     origin: String,
@@ -110,6 +119,17 @@ impl Vault {
     #[must_use]
     pub fn backing(&self) -> Backing {
         self.arena.backing()
+    }
+
+    /// Gives up the arena, with at least `room` bytes free behind the entries.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn into_arena(mut self, room: usize) -> Result<Arena, RegionError> {
+        self.reserve(self.used + room)?;
+        let entries = self.index.into_iter().map(|slot| (slot.name, slot.offset, slot.len)).collect();
+        Ok(Arena { region: self.arena, entries })
     }
 
     fn reserve(&mut self, end: usize) -> Result<(), RegionError> {

@@ -202,13 +202,12 @@ fn a_delivered_region_keeps_its_bytes_and_nothing_else() {
 }
 
 #[test]
-fn a_received_region_has_the_bytes_and_all_protection() {
+fn an_unpacked_region_has_the_bytes_and_all_protection() {
     for backing in BOTH {
         let mut delivery = Region::for_delivery(MARK.len(), backing).unwrap();
         delivery.as_mut_slice().copy_from_slice(MARK);
-        let fd = delivery.deliver();
-        let again = fd.try_clone().unwrap();
-        let region = Region::receive(fd, MARK.len(), backing).unwrap();
+        let again = delivery.as_fd().try_clone_to_owned().unwrap();
+        let region = Region::unpack(delivery.pack()).unwrap();
         assert!(region.as_slice() == MARK);
         let flags = vm_flags(region.as_slice().as_ptr());
         assert!(["lo", "dd", "dc"].iter().all(|flag| flags.iter().any(|have| have == flag)), "{flags:?}");

@@ -101,7 +101,7 @@ impl Plan {
 
     /// Takes the secrets from their sources into protected memory.
     pub(crate) fn load(&self) -> Result<Vault, Failure> {
-        let mut vault = Vault::new(self.backing()?).map_err(report::no_memory)?;
+        let mut vault = self.vault()?;
         for source in &self.sources {
             source.load(&mut vault).map_err(Failure::own)?;
         }
@@ -114,14 +114,15 @@ impl Plan {
         Ok(vault)
     }
 
-    fn backing(&self) -> Result<Backing, Failure> {
-        match Backing::MemfdSecret.probe() {
-            Ok(()) => Ok(Backing::MemfdSecret),
+    fn vault(&self) -> Result<Vault, Failure> {
+        match Vault::new(Backing::MemfdSecret) {
+            Ok(vault) => Ok(vault),
             Err(_) if self.requirements.of(Mechanism::MemfdSecret) == Requirement::BestEffort => {
                 output::error(
-                    "without memfd_secret: root, and in the supervised mode the same user, can read the secrets in memory",
+                    "without memfd_secret: root, and in the supervised mode the same user, can read the secrets in \
+                     the memory of the programs",
                 );
-                Ok(Backing::Locked)
+                Vault::new(Backing::Locked).map_err(report::no_memory)
             }
             Err(error) => Err(report::no_memory(error)),
         }
