@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
 /// What `madvise(2)` may be told about a range of memory.
 ///
@@ -37,10 +38,13 @@ impl Advice {
 /// The size of a page in bytes: `sysconf(_SC_PAGESIZE)`.
 #[must_use]
 pub fn page_size() -> usize {
-    // SAFETY: sysconf reads no memory of ours.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    // POSIX lets sysconf fail only for names it does not know.
-    usize::try_from(size).unwrap_or(4096)
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        // SAFETY: sysconf reads no memory of ours.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        // POSIX lets sysconf fail only for names it does not know.
+        usize::try_from(size).unwrap_or(4096)
+    })
 }
 
 /// Creates an empty secret file, closed on exec.

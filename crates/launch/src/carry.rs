@@ -9,16 +9,16 @@
 use std::io;
 
 use envward_kernel::arch::Abi;
-use envward_kernel::remote_memory::{self, Range};
+use envward_kernel::memory::page_size;
+use envward_kernel::remote_memory;
 use envward_secret::{Region, RegionError};
 
 use crate::image::{ALIAS_MIN_LENGTH, Image, Location, SLOT_SIZE};
 use crate::stack;
+use crate::strings::{self, Text, Window};
 
-/// How much of every string is looked at before any comparison.
-const PREFIX: usize = 256;
-/// Strings looked at in one system call.
-const BATCH: usize = 48;
+/// How much of every string is looked at before a comparison piece by piece.
+const REACH: usize = 1024;
 /// The array is read in pieces that end at multiples of this.
 const ARRAY_PIECE: usize = 4096;
 
@@ -53,6 +53,9 @@ pub enum CarryError {
     /// The caller's memory cannot be read.
     #[error("the caller's memory cannot be read: {0}")]
     Unreadable(io::Error),
+    /// The program has given the secrets' values more other names than there is room for.
+    #[error("too many copies of secrets under other names")]
+    TooManyAliases,
     /// No protected memory to look at the strings in.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -85,11 +88,13 @@ impl Reader {
         let pointers = read_array(tid, abi, envp)?;
         let mut buffer = match self.buffer.take() {
             Some(buffer) => buffer,
-            None => Region::new((BATCH + 1) * PREFIX, image.backing())?,
+            None => Region::new(strings::PAGES * page_size(), image.backing())?,
         };
-        let found = Strings { tid, buffer: buffer.as_mut_slice() }.classify(image, abi, &pointers);
-        buffer.as_mut_slice().fill(0);
+        let mut window = Window::new(tid, buffer.as_mut_slice());
+        let found = classify(image, &mut window, abi, &pointers);
+        window.wipe();
         self.buffer = Some(buffer);
+        let found = found?;
         let mut carry = Carry::default();
         for (position, (pointer, found)) in pointers.into_iter().zip(found).enumerate() {
             match found {
@@ -101,120 +106,46 @@ impl Reader {
     }
 }
 
-/// The strings of one process and where they are looked at.
-struct Strings<'a> {
-    tid: i32,
-    buffer: &'a mut [u8],
-}
-
-impl Strings<'_> {
-    fn classify(&mut self, image: &mut Image, abi: Abi, pointers: &[u64]) -> Vec<Found> {
-        let mut found: Vec<Found> = pointers
-            .iter()
-            .map(|&pointer| match image.locate(abi, pointer) {
-                Location::Outside => Found::Other,
-                Location::Unused => Found::Secret { entry: None, into: 0 },
-                Location::Entry { index, into } => Found::Secret { entry: Some(index), into },
-            })
-            .collect();
-        let strings: Vec<usize> =
-            (0..pointers.len()).filter(|&index| found[index] == Found::Other && pointers[index] != 0).collect();
-        for batch in strings.chunks(BATCH) {
-            for (slot, length) in self.read_prefixes(pointers, batch).into_iter().enumerate() {
-                let index = batch[slot];
-                let prefix = &self.buffer[slot * PREFIX..slot * PREFIX + length];
-                let Some(candidate) = candidate(image, prefix) else { continue };
-                let value_address = pointers[index] as usize + candidate.value_at;
-                if candidate.complete
-                    || self.rest_matches(image, value_address, candidate.entry, length - candidate.value_at)
-                {
-                    // An image without room for the alias keeps the exec from going on as it
-                    // is: a pointer to no entry is stripped and not given back.
-                    let entry = match candidate.alias {
-                        Some(name) => image.alias(&name, candidate.entry),
-                        None => Some(candidate.entry),
-                    };
-                    found[index] = Found::Secret { entry, into: 0 };
-                }
+/// What every entry of an environment is.
+fn classify(image: &mut Image, window: &mut Window<'_>, abi: Abi, pointers: &[u64]) -> Result<Vec<Found>, CarryError> {
+    let mut found: Vec<Found> = pointers
+        .iter()
+        .map(|&pointer| match image.locate(abi, pointer) {
+            Location::Outside => Found::Other,
+            Location::Unused => Found::Secret { entry: None, into: 0 },
+            Location::Entry { index, into } => Found::Secret { entry: Some(index), into },
+        })
+        .collect();
+    let mut strings: Vec<(usize, usize)> = pointers
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| found[*index] == Found::Other)
+        .map(|(index, pointer)| (*pointer as usize, index))
+        .collect();
+    strings.sort_unstable();
+    let addresses: Vec<usize> = strings.iter().map(|(address, _)| *address).collect();
+    let reach = (image.longest() + 1).min(REACH);
+    let mut done = 0;
+    while done < strings.len() {
+        let covered = window.move_to(&addresses[done..], reach);
+        // Strings whose end is out of sight move the window, so they come last.
+        let mut long = Vec::new();
+        for &(address, index) in &strings[done..done + covered] {
+            let text = window.text(address);
+            match candidate(image, text) {
+                Some(candidate) if text.complete => found[index] = candidate.found(image)?,
+                Some(candidate) => long.push((address, index, candidate)),
+                None => {}
             }
         }
-        found
+        for (address, index, candidate) in long {
+            if window.equals(address + candidate.value_at, image.value(candidate.entry)) {
+                found[index] = candidate.found(image)?;
+            }
+        }
+        done += covered;
     }
-
-    /// Reads the first bytes of several strings into the slots of the buffer and returns how
-    /// many of each could be read.
-    fn read_prefixes(&mut self, pointers: &[u64], batch: &[usize]) -> Vec<usize> {
-        let page = envward_kernel::memory::page_size();
-        // Never across a page: the string may end right before an unmapped one.
-        let ranges: Vec<Range> = batch
-            .iter()
-            .map(|&index| {
-                let address = pointers[index] as usize;
-                Range { address, length: PREFIX.min(page - address % page) }
-            })
-            .collect();
-        let mut lengths = vec![0; ranges.len()];
-        let mut first = 0;
-        while first < ranges.len() {
-            let total: usize = ranges[first..].iter().map(|range| range.length).sum();
-            let buffer = &mut self.buffer[first * PREFIX..first * PREFIX + total];
-            let read = remote_memory::read_ranges(self.tid, &ranges[first..], buffer).unwrap_or(0);
-            let mut remaining = read;
-            let mut next = first;
-            while next < ranges.len() && remaining >= ranges[next].length {
-                lengths[next] = ranges[next].length;
-                remaining -= ranges[next].length;
-                next += 1;
-            }
-            // What was read stands back to back: move it to where each string's slot is.
-            let mut from = first * PREFIX + read - remaining;
-            for slot in (first..next).rev() {
-                from -= lengths[slot];
-                self.buffer.copy_within(from..from + lengths[slot], slot * PREFIX);
-            }
-            // The one that could not be read is no string; go on behind it.
-            first = next + 1;
-        }
-        for slot in 0..lengths.len() {
-            self.complete_prefix(&ranges[slot], slot, &mut lengths[slot]);
-        }
-        lengths
-    }
-
-    /// Reads on in the next page when a prefix was cut short by the end of one.
-    fn complete_prefix(&mut self, range: &Range, slot: usize, length: &mut usize) {
-        let slot_bytes = &mut self.buffer[slot * PREFIX..(slot + 1) * PREFIX];
-        if *length == 0 || *length == PREFIX || slot_bytes[..*length].contains(&0) {
-            return;
-        }
-        if let Ok(more) = remote_memory::read(self.tid, range.address + *length, &mut slot_bytes[*length..]) {
-            *length += more;
-        }
-    }
-
-    /// Whether the value at `address` is the value of `entry`, of which `matched` bytes are
-    /// known to be the same; compared piece by piece in the last slot of the buffer.
-    fn rest_matches(&mut self, image: &Image, address: usize, entry: usize, mut matched: usize) -> bool {
-        let page = envward_kernel::memory::page_size();
-        let value = image.value(entry);
-        loop {
-            let rest = &value[matched..];
-            let next = address + matched;
-            let length = (rest.len() + 1).min(PREFIX).min(page - next % page);
-            let bytes = &mut self.buffer[BATCH * PREFIX..][..length];
-            if !remote_memory::read(self.tid, next, bytes).is_ok_and(|read| read == length) {
-                return false;
-            }
-            let compared = length.min(rest.len());
-            if bytes[..compared] != rest[..compared] {
-                return false;
-            }
-            if length > rest.len() {
-                return bytes[rest.len()] == 0;
-            }
-            matched += compared;
-        }
-    }
+    Ok(found)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -223,34 +154,41 @@ enum Found {
     Secret { entry: Option<usize>, into: usize },
 }
 
+/// An entry whose value a string has, as far as it is in sight.
 struct Candidate {
     entry: usize,
     /// The name that the program chose, when it is another one.
     alias: Option<String>,
     /// Where the value starts in the string.
     value_at: usize,
-    /// The whole string was in the prefix; else the rest is to be compared.
-    complete: bool,
 }
 
-/// The entry whose value a string starts with, as far as the prefix shows.
-fn candidate(image: &Image, prefix: &[u8]) -> Option<Candidate> {
-    let end = prefix.iter().position(|byte| *byte == 0);
-    let text = &prefix[..end.unwrap_or(prefix.len())];
-    let equals = text.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = (&text[..equals], &text[equals + 1..]);
-    let matches = |entry: usize| match end {
-        Some(_) => image.value(entry) == value,
-        None => image.value(entry).starts_with(value) && image.value(entry).len() > value.len(),
+impl Candidate {
+    fn found(self, image: &mut Image) -> Result<Found, CarryError> {
+        let entry = match self.alias {
+            Some(name) => image.alias(&name, self.entry).ok_or(CarryError::TooManyAliases)?,
+            None => self.entry,
+        };
+        Ok(Found::Secret { entry: Some(entry), into: 0 })
+    }
+}
+
+fn candidate(image: &Image, text: Text<'_>) -> Option<Candidate> {
+    let equals = text.bytes.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (&text.bytes[..equals], &text.bytes[equals + 1..]);
+    let matches = |entry: usize| {
+        if text.complete { image.value(entry) == value } else { image.value(entry).starts_with(value) }
     };
+    let value_at = equals + 1;
     let entries = image.entries();
     let own = (0..entries.len()).find(|&entry| entries[entry].name.as_bytes() == name && matches(entry));
     if let Some(entry) = own {
-        return Some(Candidate { entry, alias: None, value_at: equals + 1, complete: end.is_some() });
+        return Some(Candidate { entry, alias: None, value_at });
     }
     let other = (0..entries.len()).find(|&entry| image.value(entry).len() >= ALIAS_MIN_LENGTH && matches(entry))?;
-    let alias = std::str::from_utf8(name).ok()?;
-    Some(Candidate { entry: other, alias: Some(alias.to_owned()), value_at: equals + 1, complete: end.is_some() })
+    // A name that is not UTF-8 cannot be given again; its value is a secret all the same, and
+    // an entry for it under a readable name would be another variable.
+    Some(Candidate { entry: other, alias: Some(String::from_utf8_lossy(name).into_owned()), value_at })
 }
 
 fn read_array(tid: i32, abi: Abi, envp: usize) -> Result<Vec<u64>, CarryError> {

@@ -137,6 +137,12 @@ impl Image {
         }
     }
 
+    /// Length of the longest `NAME=value` in bytes.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.entries.iter().map(|entry| entry.length).max().unwrap_or(0)
+    }
+
     /// The secret bytes `NAME=value` of an entry, in protected memory.
     #[must_use]
     pub fn text(&self, entry: usize) -> &[u8] {

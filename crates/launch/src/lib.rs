@@ -12,5 +12,6 @@ pub mod mode;
 pub mod remaining;
 pub mod stack;
 pub mod start;
+pub mod strings;
 pub mod supervise;
 pub mod tree;

@@ -395,11 +395,12 @@ impl<'a> Supervisor<'a> {
                 return self.refuse(notification, error.into());
             }
         };
+        if carry.secrets.is_empty() && !self.has_targeted() {
+            // If the caller is gone, and its id is somebody else's, nobody hears this.
+            return self.let_go(notification);
+        }
         if !self.is_waiting(notification) {
             return Ok(());
-        }
-        if carry.secrets.is_empty() && !self.has_targeted() {
-            return self.let_go(notification);
         }
         let events = if signal::is_group_leader(notification.tid) { Events::None } else { Events::Exec };
         let tracee = match Running::seize(notification.tid, events) {
@@ -436,7 +437,7 @@ impl<'a> Supervisor<'a> {
 
     fn refuse(&mut self, notification: &Notification, error: RefuseError) -> io::Result<()> {
         let errno = match &error {
-            RefuseError::Carry(CarryError::TooMany) => number::E2BIG,
+            RefuseError::Carry(CarryError::TooMany | CarryError::TooManyAliases) => number::E2BIG,
             RefuseError::Carry(CarryError::Fault) => number::EFAULT,
             _ => number::EPERM,
         };
