@@ -12,6 +12,7 @@ pub mod descriptor;
 mod errno;
 pub mod initial_env;
 pub mod memory;
+pub mod notify;
 pub mod poll;
 pub mod prctl;
 pub mod process;

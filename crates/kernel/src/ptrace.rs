@@ -71,6 +71,16 @@ impl Events {
     }
 }
 
+/// How a tracee is brought to the end of a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepping {
+    /// By a single step: one stop. The kernel forces a `SIGTRAP` for it, which undoes a
+    /// program's wish to ignore that signal.
+    Single,
+    /// By stops at entry and exit: two stops and no signal.
+    Syscall,
+}
+
 fn ptrace(request: libc::c_uint, tid: i32, address: libc::c_ulong, data: libc::c_ulong) -> io::Result<libc::c_long> {
     // SAFETY: the callers below pass, for each request, what ptrace(2) says that it takes;
     // pointers among them are to live objects of the size that the kernel writes or reads.
@@ -231,20 +241,43 @@ impl Stopped {
         ptrace(libc::PTRACE_SETSIGMASK, self.tid, size_of::<u64>() as _, (&raw const bits) as libc::c_ulong).map(drop)
     }
 
-    /// Runs one instruction, or one system call; `signal` 0 delivers none.
+    /// Runs the system call that the program is about to make. With [`Stepping::Syscall`] this
+    /// waits for the stop at its entry.
     ///
     /// # Errors
     /// `ESRCH`.
-    pub fn step(self, signal: i32) -> io::Result<Running> {
-        self.resume(libc::PTRACE_SINGLESTEP as _, signal)
+    pub fn step(self, stepping: Stepping) -> io::Result<Result<Running, Ending>> {
+        match stepping {
+            Stepping::Single => self.resume(libc::PTRACE_SINGLESTEP as _, 0).map(Ok),
+            Stepping::Syscall => {
+                let mut running = self.resume(libc::PTRACE_SYSCALL as _, 0)?;
+                loop {
+                    match running.wait()? {
+                        Outcome::Gone(ending) => return Ok(Err(ending)),
+                        Outcome::Stopped(entry, Reason::Trap) => {
+                            return entry.resume(libc::PTRACE_SYSCALL as _, 0).map(Ok);
+                        }
+                        Outcome::Stopped(other, reason) => running = other.go_on(stepping, reason)?,
+                    }
+                }
+            }
+        }
     }
 
-    /// Runs to the next system call's entry or exit.
+    /// Goes on with a step after a stop for another reason.
     ///
     /// # Errors
     /// `ESRCH`.
-    pub fn step_syscall(self, signal: i32) -> io::Result<Running> {
-        self.resume(libc::PTRACE_SYSCALL as _, signal)
+    pub fn go_on(self, stepping: Stepping, reason: Reason) -> io::Result<Running> {
+        let signal = match reason {
+            Reason::Trap | Reason::Event(_) => 0,
+            Reason::Signal(signal) => signal,
+        };
+        let request = match stepping {
+            Stepping::Single => libc::PTRACE_SINGLESTEP,
+            Stepping::Syscall => libc::PTRACE_SYSCALL,
+        };
+        self.resume(request as _, signal)
     }
 
     fn resume(self, request: libc::c_uint, signal: i32) -> io::Result<Running> {

@@ -6,6 +6,7 @@
 //! copy that the program made (a shell's `export`, Python's `os.environ`), the same value
 //! under another name is an alias. A changed value is the program's own.
 
+use std::ffi::CStr;
 use std::io;
 
 use envward_kernel::arch::Abi;
@@ -104,6 +105,26 @@ impl Reader {
         }
         Ok(carry)
     }
+}
+
+/// Takes our own environment, which the first program is to have, apart: the strings without
+/// copies of secrets, and where those stood.
+///
+/// # Errors
+/// [`CarryError::TooManyAliases`].
+pub fn of_own<'a>(image: &mut Image, environment: &[&'a CStr]) -> Result<(Vec<&'a CStr>, Carry), CarryError> {
+    let (mut kept, mut carry) = (Vec::with_capacity(environment.len()), Carry::default());
+    for (position, string) in environment.iter().enumerate() {
+        match candidate(image, Text { bytes: string.to_bytes(), complete: true }) {
+            Some(candidate) => {
+                if let Found::Secret { entry, into } = candidate.found(image)? {
+                    carry.secrets.push(Carried { position, entry, into });
+                }
+            }
+            None => kept.push(*string),
+        }
+    }
+    Ok((kept, carry))
 }
 
 /// What every entry of an environment is.

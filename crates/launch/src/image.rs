@@ -32,7 +32,20 @@ pub struct Entry {
     offset: usize,
     /// Length of `NAME=value`, without the final NUL.
     length: usize,
+    kind: Kind,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A secret, or a copy of one.
+    Secret,
+    /// The program's process id, which is known too late for an ordinary variable: no secret,
+    /// but delivered like one.
+    ProcessId,
+}
+
+/// Digits of the largest process id.
+const PID_DIGITS: usize = 10;
 
 /// The master image.
 #[derive(Debug)]
@@ -70,7 +83,13 @@ impl Image {
             used: entries.last().map_or(0, |(_, offset, length)| offset + length),
             entries: entries
                 .into_iter()
-                .map(|(name, offset, length)| Entry { secret: name.clone(), name, offset, length: length - 1 })
+                .map(|(name, offset, length)| Entry {
+                    secret: name.clone(),
+                    name,
+                    offset,
+                    length: length - 1,
+                    kind: Kind::Secret,
+                })
                 .collect(),
             region,
             native: place(Abi::Native, random as u64),
@@ -174,9 +193,34 @@ impl Image {
         bytes[start + name.len()] = b'=';
         bytes.copy_within(from..from + value_length, start + name.len() + 1);
         bytes[start + length] = 0;
-        self.entries.push(Entry { name: name.into(), secret, offset: start, length });
+        self.entries.push(Entry { name: name.into(), secret, offset: start, length, kind: Kind::Secret });
         self.used += length + 1;
         Some(self.entries.len() - 1)
+    }
+
+    /// Makes room for a variable whose value will be the program's process id.
+    pub fn add_process_id(&mut self, name: &str) {
+        let length = name.len() + 1 + PID_DIGITS;
+        if let Some(room) = self.region.as_mut_slice().get_mut(self.used..self.used + length + 1) {
+            room[..name.len()].copy_from_slice(name.as_bytes());
+            room[name.len()] = b'=';
+            let entry =
+                Entry { name: name.into(), secret: name.into(), offset: self.used, length, kind: Kind::ProcessId };
+            self.entries.push(entry);
+            self.used += length + 1;
+        }
+    }
+
+    /// Fills in the program's process id.
+    pub fn set_process_id(&mut self, pid: i32) {
+        let digits = pid.to_string();
+        for entry in self.entries.iter_mut().filter(|entry| entry.kind == Kind::ProcessId) {
+            let value = entry.offset + entry.name.len() + 1;
+            entry.length = entry.name.len() + 1 + digits.len();
+            let room = &mut self.region.as_mut_slice()[value..=value + PID_DIGITS];
+            room.fill(0);
+            room[..digits.len()].copy_from_slice(digits.as_bytes());
+        }
     }
 
     /// A new copy that holds the `permitted` entries only, ready to be mapped by one process.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use envward_kernel::arch::{Abi, Registers, Syscall};
 use envward_kernel::poll;
 use envward_kernel::process::Ending;
-use envward_kernel::ptrace::{Events, Outcome, Reason, Running, Stopped};
+use envward_kernel::ptrace::{Events, Outcome, Reason, Running, Stepping, Stopped};
 use envward_kernel::remote_memory;
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_secret::{Backing, RegionError};
@@ -84,6 +84,7 @@ pub struct Fresh {
     stack: InitialStack,
     /// Address of a system call instruction in the vDSO.
     gadget: usize,
+    stepping: Stepping,
 }
 
 /// How a program gets the descriptor of its copy.
@@ -149,11 +150,11 @@ impl Fresh {
     ///
     /// # Errors
     /// See [`InjectError`].
-    pub fn new(tracee: Stopped, gadgets: &mut Gadgets) -> Result<Self, InjectError> {
+    pub fn new(tracee: Stopped, gadgets: &mut Gadgets, stepping: Stepping) -> Result<Self, InjectError> {
         let registers = tracee.registers().map_err(tracing("read the registers"))?;
         let stack = read_stack(tracee.tid(), &registers)?;
         let gadget = find_gadget(tracee.tid(), &registers, &stack, gadgets)?;
-        Ok(Self { tracee, registers, stack, gadget })
+        Ok(Self { tracee, registers, stack, gadget, stepping })
     }
 
     /// The kind of program.
@@ -223,14 +224,14 @@ impl Fresh {
     }
 
     fn go_on_as(self, pid: i32) -> Result<Self, InjectError> {
-        let Self { tracee: original, registers, stack, gadget } = self;
+        let Self { tracee: original, registers, stack, gadget, stepping } = self;
         let copy = Running::adopted(pid).wait().map_err(tracing("wait for the copy"))?;
         original.kill();
         match copy {
             Outcome::Gone(ending) => Err(InjectError::Gone(ending)),
             Outcome::Stopped(tracee, _) => {
                 tracee.set_events(Events::None).map_err(tracing("choose the options of the copy"))?;
-                let copy = Self { tracee, registers, stack, gadget };
+                let copy = Self { tracee, registers, stack, gadget, stepping };
                 copy.call_and_check(Syscall::Prctl, [number::PR_SET_PDEATHSIG, number::SIGKILL, 0, 0, 0, 0])
             }
         }
@@ -284,11 +285,11 @@ impl Fresh {
         listener: &Listener,
         queue: &mut VecDeque<Notification>,
     ) -> Result<(Self, u64), InjectError> {
-        let Self { tracee, registers, stack, gadget } = self;
+        let Self { tracee, registers, stack, gadget, stepping } = self;
         // An execve without the cookie only traps; its arguments are never looked at.
         let calling = registers.calling(gadget, Syscall::Execve, [0; 6]);
         tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
-        let mut running = tracee.step(0).map_err(tracing("let the program trap"))?;
+        let mut running = step(tracee, stepping)?;
         loop {
             let [ready] = poll::wait([Some(listener.as_fd())], Some(PATIENCE)).map_err(tracing("wait for the trap"))?;
             if !ready.readable {
@@ -296,7 +297,7 @@ impl Fresh {
                     Err(still) => running = still,
                     Ok(Outcome::Gone(ending)) => return Err(InjectError::Gone(ending)),
                     Ok(Outcome::Stopped(stopped, reason)) => {
-                        running = stopped.step(pass_on(reason)).map_err(tracing("let the program trap"))?;
+                        running = stopped.go_on(stepping, reason).map_err(tracing("let the program trap"))?;
                     }
                 }
                 continue;
@@ -311,16 +312,16 @@ impl Fresh {
             }
             queue.push_back(notification);
         }
-        let (tracee, result) = settle(running)?;
-        let fresh = Self { tracee, registers, stack, gadget };
+        let (tracee, result) = settle(running, stepping)?;
+        let fresh = Self { tracee, registers, stack, gadget, stepping };
         let number = fresh.check(Syscall::Execve, result)?;
         Ok((fresh, number))
     }
 
     fn call(self, call: Syscall, arguments: [u64; 6]) -> Result<(Self, i64), InjectError> {
-        let Self { tracee, registers, stack, gadget } = self;
-        let (tracee, result) = call_in(tracee, &registers, gadget, call, arguments)?;
-        Ok((Self { tracee, registers, stack, gadget }, result))
+        let Self { tracee, registers, stack, gadget, stepping } = self;
+        let (tracee, result) = call_in(tracee, &registers, gadget, stepping, call, arguments)?;
+        Ok((Self { tracee, registers, stack, gadget, stepping }, result))
     }
 
     fn call_and_check(self, call: Syscall, arguments: [u64; 6]) -> Result<Self, InjectError> {
@@ -347,17 +348,23 @@ fn call_in(
     tracee: Stopped,
     registers: &Registers,
     gadget: usize,
+    stepping: Stepping,
     call: Syscall,
     arguments: [u64; 6],
 ) -> Result<(Stopped, i64), InjectError> {
     let calling = registers.calling(gadget, call, arguments);
     tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
-    settle(tracee.step(0).map_err(tracing("make a call"))?)
+    settle(step(tracee, stepping)?, stepping)
+}
+
+/// Lets a program make the system call that it is about to make.
+pub(crate) fn step(tracee: Stopped, stepping: Stepping) -> Result<Running, InjectError> {
+    tracee.step(stepping).map_err(tracing("make a call"))?.map_err(InjectError::Gone)
 }
 
 /// Waits for the end of a single step. All signals are blocked, so only `SIGSTOP` can come
 /// in between; it takes effect when the program is detached.
-fn settle(mut running: Running) -> Result<(Stopped, i64), InjectError> {
+fn settle(mut running: Running, stepping: Stepping) -> Result<(Stopped, i64), InjectError> {
     loop {
         match running.wait().map_err(tracing("wait for a call"))? {
             Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
@@ -366,17 +373,9 @@ fn settle(mut running: Running) -> Result<(Stopped, i64), InjectError> {
                 return Ok((stopped, result));
             }
             Outcome::Stopped(stopped, reason) => {
-                running = stopped.step(pass_on(reason)).map_err(tracing("go on with a call"))?;
+                running = stopped.go_on(stepping, reason).map_err(tracing("go on with a call"))?;
             }
         }
-    }
-}
-
-/// The signal to go on with after a stop that we did not ask for.
-pub(crate) const fn pass_on(reason: Reason) -> i32 {
-    match reason {
-        Reason::Trap | Reason::Event(_) => 0,
-        Reason::Signal(signal) => signal,
     }
 }
 
@@ -385,12 +384,17 @@ pub(crate) const fn pass_on(reason: Reason) -> i32 {
 ///
 /// # Errors
 /// See [`InjectError`].
-pub fn map_scratch(tracee: Stopped, registers: &Registers, image: &Image) -> Result<Stopped, InjectError> {
+pub fn map_scratch(
+    tracee: Stopped,
+    registers: &Registers,
+    stepping: Stepping,
+    image: &Image,
+) -> Result<Stopped, InjectError> {
     let address = image.scratch(registers.abi(), 0) as u64;
     let flags = number::MAP_PRIVATE | number::MAP_ANONYMOUS | number::MAP_NORESERVE | number::MAP_FIXED_NOREPLACE;
     let length = crate::image::SCRATCH_SIZE as u64;
     let arguments = [address, length, number::PROT_READ_WRITE, flags, NO_DESCRIPTOR, 0];
-    let (tracee, _result) = call_in(tracee, registers, registers.last_syscall(), Syscall::Mmap, arguments)?;
+    let (tracee, _result) = call_in(tracee, registers, registers.last_syscall(), stepping, Syscall::Mmap, arguments)?;
     tracee.set_registers(registers).map_err(tracing("set the registers"))?;
     Ok(tracee)
 }

@@ -10,6 +10,7 @@ pub mod image;
 pub mod inject;
 pub mod mode;
 pub mod remaining;
+pub mod service;
 pub mod stack;
 pub mod start;
 pub mod strings;

@@ -10,12 +10,14 @@ use envward_kernel::spawn::{self, Plan, SpawnError, Spawned};
 use envward_kernel::{descriptor, prctl};
 use envward_secret::{RegionError, Vault};
 
+use crate::carry::{self, CarryError};
 use crate::companion::Home;
 use crate::group::Group;
 use crate::image::{Image, ImageError};
 use crate::inject::InjectError;
 use crate::mode::{Attempt, Protection};
-use crate::supervise::{Permit, Report, Supervisor};
+use crate::service::{self, Notifications};
+use crate::supervise::{First, Permit, Report, Supervisor};
 use crate::tree::Tree;
 
 /// What to start.
@@ -46,6 +48,9 @@ pub enum StartError {
     /// No image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The secrets stand under too many other names in the environment.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
     /// No protected memory.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -89,7 +94,14 @@ pub fn start<'a>(
     signal::set_default(SIGCHLD).map_err(preparing("watch for children"))?;
     let mask = signal::set_mask(SignalSet::ALL).map_err(preparing("block signals"))?;
     let signals = SignalQueue::new().map_err(preparing("receive signals"))?;
-    let image = Image::new(vault)?;
+    let mut image = Image::new(vault)?;
+    let notifications = value_of(command.environment, b"NOTIFY_SOCKET")
+        .map(Notifications::new)
+        .transpose()
+        .map_err(preparing("stand between the program and the service manager"))?;
+    let socket = notifications.as_ref().map(Notifications::variable);
+    let environment = service::environment(command.environment, socket.as_deref(), &mut image);
+    let (environment, carry) = carry::of_own(&mut image, &environment)?;
     let mut random = [0; 24];
     envward_kernel::random::fill(&mut random).map_err(preparing("get random numbers"))?;
     let mut words = random.chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
@@ -100,7 +112,7 @@ pub fn start<'a>(
     let plan = Plan {
         paths: &references(command.paths),
         arguments: &references(command.arguments),
-        environment: command.environment,
+        environment: &environment,
         filter: Some(&filter),
         cookie,
         forbid_core: command.protection.forbid_core,
@@ -121,11 +133,16 @@ pub fn start<'a>(
     };
     let Spawned { program, listener, .. } = spawned.map_err(StartError::Spawn)?;
     let mut supervisor = Supervisor::new(listener, image, permit, command.protection, cookie, home, report);
-    let program = supervisor.start(program, mask, companion, inherited)?;
+    let program = supervisor.start(program, mask, companion, First { carry, inherited })?;
     // From now on nobody waits in vain for the end of a pipe because we hold the other side.
     descriptor::close_inherited();
     descriptor::close_standard_input_and_output();
-    Ok(Tree::new(supervisor, signals, Group::leave(), program))
+    Ok(Tree::new(supervisor, signals, notifications, Group::leave(), program))
+}
+
+/// The value of a variable in an environment.
+fn value_of<'a>(environment: &[&'a CStr], name: &[u8]) -> Option<&'a [u8]> {
+    environment.iter().find_map(|string| string.to_bytes().strip_prefix(name)?.strip_prefix(b"="))
 }
 
 fn references(strings: &[CString]) -> Vec<&CStr> {

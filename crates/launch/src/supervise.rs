@@ -13,13 +13,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use envward_kernel::arch::{Abi, Cookie, ExecCall, Registers};
 use envward_kernel::process::{Change, Ending};
-use envward_kernel::ptrace::{EVENT_EXEC, Events, Outcome, Reason, Running, Stopped};
+use envward_kernel::ptrace::{EVENT_EXEC, Events, Outcome, Reason, Running, Stepping, Stopped};
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_kernel::signal::{self, SignalSet};
-use envward_kernel::{poll, ptrace, remote_memory};
+use envward_kernel::{poll, ptrace, remote_memory, startup};
 use envward_secret::RegionError;
 
-use crate::carry::{Carried, Carry, CarryError, Reader};
+use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
 use crate::image::{Entry, Image, Parcel, SLOTS};
 use crate::inject::{self, Fresh, Gadgets, HandOver, InjectError, Openness};
@@ -94,6 +94,7 @@ pub struct Supervisor<'a> {
     protection: Protection,
     cookie: Cookie,
     gadgets: Gadgets,
+    stepping: Stepping,
     queue: VecDeque<Notification>,
     flights: Vec<Flight>,
     home: Home,
@@ -180,6 +181,7 @@ impl<'a> Supervisor<'a> {
             protection,
             cookie,
             gadgets: Gadgets::default(),
+            stepping: if startup::was_ignored(number::SIGTRAP) { Stepping::Syscall } else { Stepping::Single },
             queue: VecDeque::new(),
             flights: Vec::new(),
             counters: Counters::default(),
@@ -201,7 +203,9 @@ impl<'a> Supervisor<'a> {
     /// # Errors
     /// No protected memory.
     pub(crate) fn unpack(self, parcel: Parcel) -> Result<Self, RegionError> {
-        let Self { listener, image, reader, permit, protection, cookie, gadgets, home, counters, report, .. } = self;
+        let Self {
+            listener, image, reader, permit, protection, cookie, gadgets, stepping, home, counters, report, ..
+        } = self;
         let _parents = (ManuallyDrop::new(image), ManuallyDrop::new(reader));
         let image = Image::unpack(parcel)?;
         Ok(Self {
@@ -212,6 +216,7 @@ impl<'a> Supervisor<'a> {
             protection,
             cookie,
             gadgets,
+            stepping,
             queue: VecDeque::new(),
             flights: Vec::new(),
             home,
@@ -248,7 +253,7 @@ impl<'a> Supervisor<'a> {
         program: Running,
         mask: SignalSet,
         companion: Companion,
-        inherited: Option<OwnedFd>,
+        first: First,
     ) -> Result<i32, InjectError> {
         let stopped =
             match program.wait().map_err(|source| InjectError::Trace { step: "wait for the program", source })? {
@@ -259,7 +264,7 @@ impl<'a> Supervisor<'a> {
         let result = stopped
             .set_events(Events::None)
             .map_err(|source| InjectError::Trace { step: "choose the tracing options", source })
-            .and_then(|()| self.inject(stopped, Role::First { inherited }));
+            .and_then(|()| self.inject(stopped, Role::First(first)));
         match result {
             Ok(tracee) => {
                 let pid = tracee.tid();
@@ -339,7 +344,7 @@ impl<'a> Supervisor<'a> {
             Reason::Trap => {}
             // One step on is the end of the call, where calls of ours can be made.
             _ => {
-                if let Ok(running) = stopped.step(inject::pass_on(reason)) {
+                if let Ok(running) = stopped.go_on(self.stepping, reason) {
                     flight.tracee = running;
                     self.flights.push(flight);
                 }
@@ -442,7 +447,9 @@ impl<'a> Supervisor<'a> {
             _ => number::EPERM,
         };
         self.counters.refused += 1;
-        if !matches!(error, RefuseError::Carry(CarryError::Fault)) {
+        // A sealed program may try many times; once says it.
+        let known = matches!(error, RefuseError::Sealed) && self.counters.refused > 1;
+        if !known && !matches!(error, RefuseError::Carry(CarryError::Fault)) {
             (self.report)(Report::Refused { tid: notification.tid, error });
         }
         self.answer(notification, Answer::Fail(errno)).map(drop)
@@ -470,7 +477,7 @@ impl<'a> Supervisor<'a> {
                 Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
                 Outcome::Stopped(stopped, Reason::Event(ptrace::EVENT_STOP)) => break stopped,
                 Outcome::Stopped(stopped, reason) => {
-                    running = stopped.step(inject::pass_on(reason)).map_err(tracing("stop the thread"))?;
+                    running = stopped.go_on(self.stepping, reason).map_err(tracing("stop the thread"))?;
                 }
             }
         };
@@ -482,32 +489,35 @@ impl<'a> Supervisor<'a> {
         let address = self.image.scratch(call.abi, slot);
         let mut stopped = stopped;
         if remote_memory::write(stopped.tid(), address, &array).is_err() {
-            stopped = inject::map_scratch(stopped, &registers, &self.image)?;
+            stopped = inject::map_scratch(stopped, &registers, self.stepping, &self.image)?;
             remote_memory::write(stopped.tid(), address, &array).map_err(tracing("write the environment"))?;
         }
         stopped.set_registers(&registers.passing(call, address, &self.cookie)).map_err(tracing("set the registers"))?;
-        let tracee = stopped.step(0).map_err(tracing("let the exec go"))?;
+        let tracee = inject::step(stopped, self.stepping)?;
         Ok(Flight { tracee, slot, carry, registers, mask, companion })
     }
 
     /// Puts what it may have into a new program.
     fn inject(&mut self, stopped: Stopped, role: Role) -> Result<Stopped, InjectError> {
-        let mut fresh = Fresh::new(stopped, &mut self.gadgets)?;
+        let mut fresh = Fresh::new(stopped, &mut self.gadgets, self.stepping)?;
         if fresh.is_privileged() {
             return Ok(fresh.into_tracee());
         }
         let executable = if self.permit.is_restrictive() { executable(fresh.pid())? } else { Vec::new() };
         let permit = self.permit;
         let may_have = |entry: &Entry| !permit.is_restrictive() || permit.permits(&entry.secret, &executable);
-        let envp = self.environment(&fresh, fresh.abi(), role.carry(), &may_have);
+        let envp = self.environment(&fresh, &role, &may_have);
         let Some(envp) = envp else { return Ok(fresh.into_tracee()) };
         fresh.set_environment(&envp)?;
         fresh = fresh.set_dumpable(false)?;
-        if matches!(role, Role::First { .. }) {
+        if matches!(role, Role::First(_)) {
             fresh = self.fork_away(fresh)?;
+            self.image.set_process_id(fresh.pid());
         }
         let how = match (role, &self.listener) {
-            (Role::First { inherited: Some(descriptor) }, _) => HandOver::Inherited(descriptor.as_raw_fd() as u64),
+            (Role::First(First { inherited: Some(descriptor), .. }), _) => {
+                HandOver::Inherited(descriptor.as_raw_fd() as u64)
+            }
             (_, Some(listener)) => {
                 let copy = self.image.copy(may_have)?;
                 HandOver::Trap { copy, listener, queue: &mut self.queue }
@@ -538,59 +548,59 @@ impl<'a> Supervisor<'a> {
 
     /// The environment of a new program: what it has, with the secrets that it may have where
     /// they stood. `None` when there is none to give.
-    fn environment(
-        &self,
-        fresh: &Fresh,
-        abi: Abi,
-        carry: Option<&Carry>,
-        may_have: &dyn Fn(&Entry) -> bool,
-    ) -> Option<Vec<u64>> {
-        let entries = self.image.entries();
-        let address = |carried: &Carried| {
-            let entry = carried.entry.filter(|entry| may_have(&entries[*entry]))?;
-            Some(self.image.address(abi, entry) + carried.into as u64)
-        };
-        let existing = fresh.envp();
+    fn environment(&self, fresh: &Fresh, role: &Role, may_have: &dyn Fn(&Entry) -> bool) -> Option<Vec<u64>> {
+        let (entries, existing, secrets) = (self.image.entries(), fresh.envp(), &role.carry().secrets);
+        let address = |entry: usize| self.image.address(fresh.abi(), entry);
         let mut envp = Vec::with_capacity(existing.len() + entries.len());
-        match carry {
-            Some(carry) => {
-                let mut rest = existing.iter().copied();
-                for carried in &carry.secrets {
-                    while envp.len() < carried.position {
-                        let Some(pointer) = rest.next() else { break };
-                        envp.push(pointer);
-                    }
-                    envp.extend(address(carried));
-                }
-                envp.extend(rest);
+        let mut rest = existing.iter().copied();
+        for carried in secrets {
+            while envp.len() < carried.position {
+                let Some(pointer) = rest.next() else { break };
+                envp.push(pointer);
             }
-            None => envp.extend_from_slice(existing),
+            envp.extend(
+                carried
+                    .entry
+                    .filter(|entry| may_have(&entries[*entry]))
+                    .map(|entry| address(entry) + carried.into as u64),
+            );
         }
+        envp.extend(rest);
         for (index, entry) in entries.iter().enumerate() {
-            let carried = carry.is_some_and(|carry| carry.secrets.iter().any(|carried| carried.entry == Some(index)));
-            let due = carry.is_none() || (self.permit.is_restrictive() && self.permit.is_targeted(&entry.secret));
-            if due && !carried && entry.name == entry.secret && may_have(entry) {
-                envp.push(self.image.address(abi, index));
+            let due = match role {
+                Role::First(_) => true,
+                Role::Later { .. } => self.permit.is_restrictive() && self.permit.is_targeted(&entry.secret),
+            };
+            let has_it = || secrets.iter().any(|carried| carried.entry == Some(index));
+            if due && entry.name == entry.secret && may_have(entry) && !has_it() {
+                envp.push(address(index));
             }
         }
         (envp.len() > existing.len()).then_some(envp)
     }
 }
 
+/// The first program of a tree.
+#[derive(Debug, Default)]
+pub struct First {
+    /// Secrets among its ordinary variables, which were left out of them.
+    pub carry: Carry,
+    /// The descriptor of its copy, if it has inherited that.
+    pub inherited: Option<OwnedFd>,
+}
+
 /// Which program secrets are put into.
 enum Role {
-    /// The first, which may have everything; the descriptor of its copy, if it has inherited
-    /// that.
-    First { inherited: Option<OwnedFd> },
+    /// The first, which may have everything.
+    First(First),
     /// One that a program of the tree started.
     Later { carry: Carry },
 }
 
 impl Role {
-    const fn carry(&self) -> Option<&Carry> {
+    const fn carry(&self) -> &Carry {
         match self {
-            Self::First { .. } => None,
-            Self::Later { carry } => Some(carry),
+            Self::First(First { carry, .. }) | Self::Later { carry } => carry,
         }
     }
 }

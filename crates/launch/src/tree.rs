@@ -12,6 +12,7 @@ use envward_kernel::signal::{self, Received, SignalQueue};
 use crate::forwarding::{self, Forward};
 use crate::group::{Group, Stopped};
 use crate::remaining::Remaining;
+use crate::service::Notifications;
 use crate::supervise::{self, Supervisor};
 
 const SIGCONT: i32 = 18;
@@ -23,6 +24,7 @@ const LANDING: Duration = Duration::from_secs(2);
 pub struct Tree<'a> {
     supervisor: Supervisor<'a>,
     signals: SignalQueue,
+    notifications: Option<Notifications>,
     group: Group,
     program: i32,
 }
@@ -39,8 +41,14 @@ pub struct Ended<'a> {
 impl<'a> Tree<'a> {
     /// The tree of `program`, which runs.
     #[must_use]
-    pub const fn new(supervisor: Supervisor<'a>, signals: SignalQueue, group: Group, program: i32) -> Self {
-        Self { supervisor, signals, group, program }
+    pub const fn new(
+        supervisor: Supervisor<'a>,
+        signals: SignalQueue,
+        notifications: Option<Notifications>,
+        group: Group,
+        program: i32,
+    ) -> Self {
+        Self { supervisor, signals, notifications, group, program }
     }
 
     /// Looks after the tree until the program ends.
@@ -60,7 +68,11 @@ impl<'a> Tree<'a> {
             }
             let listener = self.supervisor.listener().filter(|_| alive && self.supervisor.has_room());
             let listener = listener.map(AsFd::as_fd);
-            let [signals, execs] = poll::wait([Some(self.signals.as_fd()), listener], None)?;
+            let notifications = self.notifications.as_ref().map(AsFd::as_fd);
+            let [signals, execs, service] = poll::wait([Some(self.signals.as_fd()), listener, notifications], None)?;
+            if service.readable {
+                self.pass_on()?;
+            }
             if signals.readable {
                 ending = self.drain_signals()?;
             }
@@ -70,6 +82,8 @@ impl<'a> Tree<'a> {
             }
         }
         let ending = ending.unwrap_or(Ending::Exited(0));
+        // What the program said last.
+        self.pass_on()?;
         self.land()?;
         let remaining = match self.supervisor.listener() {
             Some(listener) if !supervise::tree_is_gone(listener)? => {
@@ -78,6 +92,10 @@ impl<'a> Tree<'a> {
             _ => None,
         };
         Ok(Ended { ending, remaining })
+    }
+
+    fn pass_on(&self) -> io::Result<()> {
+        self.notifications.as_ref().map_or(Ok(()), |notifications| notifications.pass_on(self.program))
     }
 
     /// Waits for execs under way, which would die with us.
