@@ -124,6 +124,20 @@ pub fn id() -> i32 {
     unsafe { libc::getpid() }
 }
 
+/// The process that thread `tid` belongs to (its thread group).
+///
+/// # Errors
+/// `ENOENT` when there is no such thread, or what reading `/proc` gives.
+pub fn of_thread(tid: i32) -> io::Result<i32> {
+    // SAFETY: takes no pointer; signal 0 only checks that thread `tid` of process `tid` exists.
+    if unsafe { libc::syscall(libc::SYS_tgkill, tid, tid, 0) } == 0 {
+        return Ok(tid);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+    line.and_then(|number| number.trim().parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// The caller's process group.
 #[must_use]
 pub fn group() -> i32 {

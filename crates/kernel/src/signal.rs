@@ -181,11 +181,3 @@ pub fn send_with_value(pid: i32, received: &Received) -> io::Result<()> {
     // SAFETY: the kernel reads 128 bytes, the size of `Info`.
     check(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, received.signal, &raw const info) }).map(drop)
 }
-
-/// Whether task `tid` is the leader of its thread group: a thread other than the leader
-/// changes its tid when it calls `execve`.
-#[must_use]
-pub fn is_group_leader(tid: i32) -> bool {
-    // SAFETY: signal 0 only checks that thread `tid` of group `tid` exists.
-    unsafe { libc::syscall(libc::SYS_tgkill, tid, tid, 0) == 0 }
-}

@@ -14,7 +14,7 @@ use envward_kernel::memory::page_size;
 use envward_kernel::remote_memory;
 use envward_secret::{Region, RegionError};
 
-use crate::image::{ALIAS_MIN_LENGTH, Image, Location, SLOT_SIZE};
+use crate::image::{ALIAS_MIN_LENGTH, Image, LARGE, Location};
 use crate::stack;
 use crate::strings::{self, Text, Window};
 
@@ -48,8 +48,8 @@ pub struct Carried {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CarryError {
-    /// More entries than a scratch slot holds.
-    #[error("more than {} environment entries", SLOT_SIZE / 8 - 1)]
+    /// More entries than the kernel takes.
+    #[error("more environment entries than the kernel takes")]
     TooMany,
     /// The caller's memory cannot be read.
     #[error("the caller's memory cannot be read: {0}")]
@@ -236,13 +236,10 @@ fn read_array(tid: i32, abi: Abi, envp: usize) -> Result<Vec<u64>, CarryError> {
         if read < length {
             return Err(CarryError::Fault);
         }
-        if pointers.len() >= SLOT_SIZE / size - 1 {
+        if pointers.len() >= LARGE.each / size - 1 {
             return Err(CarryError::TooMany);
         }
         address += length;
-    }
-    if pointers.len() > SLOT_SIZE / size - 1 {
-        return Err(CarryError::TooMany);
     }
     Ok(pointers)
 }

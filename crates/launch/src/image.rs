@@ -14,12 +14,33 @@ use envward_secret::{Arena, Backing, Delivery, Region, RegionError, Vault};
 /// "true") is likely to stand in unrelated variables.
 pub const ALIAS_MIN_LENGTH: usize = 8;
 
-/// Room for the scratch slots, just below the image in every process.
-pub const SCRATCH_SIZE: usize = SLOTS * SLOT_SIZE;
 /// How many execs can be under way at once.
 pub const SLOTS: usize = 8;
-/// Room for one `envp` array: 8,192 pointers.
-pub const SLOT_SIZE: usize = 64 * 1024;
+/// The scratch slots are just below the image in every process: room for an `envp` array each.
+pub const SMALL: SlotSize = SlotSize { each: 64 * 1024, above: 0 };
+/// Slots for arrays that are larger, below the small ones. The kernel takes no arguments and
+/// environment of more than 6 MiB together with their pointers.
+pub const LARGE: SlotSize = SlotSize { each: 8 * 1024 * 1024, above: SLOTS * SMALL.each };
+/// All of it.
+const SCRATCH_SIZE: usize = LARGE.above + SLOTS * LARGE.each;
+
+/// A size of scratch slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotSize {
+    /// Bytes in a slot.
+    pub each: usize,
+    /// Distance of the slots' end from the image.
+    above: usize,
+}
+
+impl SlotSize {
+    /// The size for an array of `length` bytes; `None` when it is longer than any that the
+    /// kernel takes.
+    #[must_use]
+    pub fn for_array(length: usize) -> Option<Self> {
+        [SMALL, LARGE].into_iter().find(|size| length <= size.each)
+    }
+}
 
 /// A `NAME=value` entry of the image. The name is not secret.
 #[derive(Clone, Debug)]
@@ -124,10 +145,10 @@ impl Image {
         }
     }
 
-    /// Where scratch slot `slot` is in programs of this kind.
+    /// Where scratch slot `slot` of this size is in programs of this kind.
     #[must_use]
-    pub const fn scratch(&self, abi: Abi, slot: usize) -> usize {
-        self.base(abi) - SCRATCH_SIZE + slot * SLOT_SIZE
+    pub const fn scratch(&self, abi: Abi, size: SlotSize, slot: usize) -> usize {
+        self.base(abi) - size.above - SLOTS * size.each + slot * size.each
     }
 
     /// The address of an entry in programs of this kind.
@@ -330,7 +351,9 @@ mod tests {
             assert_eq!(image.locate(abi, base + image.size() as u64), Location::Outside);
             assert_eq!(image.address(abi, 1), base + 6);
             let (first, end) = abi.secret_range();
-            assert!(image.scratch(abi, 0) >= first && image.base(abi) + image.size() <= end);
+            assert!(image.scratch(abi, LARGE, 0) >= first && image.base(abi) + image.size() <= end);
+            assert_eq!(image.scratch(abi, SMALL, SLOTS - 1) + SMALL.each, image.base(abi));
+            assert_eq!(image.scratch(abi, LARGE, SLOTS - 1) + LARGE.each, image.scratch(abi, SMALL, 0));
         }
         assert_eq!(image.text(1), b"LONGER=two");
         assert_eq!(image.value(1), b"two");

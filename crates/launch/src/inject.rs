@@ -17,7 +17,7 @@ use envward_kernel::remote_memory;
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_secret::{Backing, RegionError};
 
-use crate::image::Image;
+use crate::image::{Image, SLOTS, SlotSize};
 use crate::mode::Mode;
 use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, StackError};
 
@@ -379,8 +379,8 @@ fn settle(mut running: Running, stepping: Stepping) -> Result<(Stopped, i64), In
     }
 }
 
-/// Maps the scratch slots below the image in a program that is about to exec, unless it or
-/// its parent has them already. The registers are put back.
+/// Maps the scratch slots of one size in a program that is about to exec, unless it or its
+/// parent has them already. The registers are put back.
 ///
 /// # Errors
 /// See [`InjectError`].
@@ -389,12 +389,14 @@ pub fn map_scratch(
     registers: &Registers,
     stepping: Stepping,
     image: &Image,
+    size: SlotSize,
 ) -> Result<Stopped, InjectError> {
-    let address = image.scratch(registers.abi(), 0) as u64;
+    let address = image.scratch(registers.abi(), size, 0) as u64;
     let flags = number::MAP_PRIVATE | number::MAP_ANONYMOUS | number::MAP_NORESERVE | number::MAP_FIXED_NOREPLACE;
-    let length = crate::image::SCRATCH_SIZE as u64;
+    let length = (SLOTS * size.each) as u64;
     let arguments = [address, length, number::PROT_READ_WRITE, flags, NO_DESCRIPTOR, 0];
-    let (tracee, _result) = call_in(tracee, registers, registers.last_syscall(), stepping, Syscall::Mmap, arguments)?;
+    let gadget = registers.last_syscall();
+    let (tracee, _result) = call_in(tracee, registers, gadget, stepping, Syscall::Mmap, arguments)?;
     tracee.set_registers(registers).map_err(tracing("set the registers"))?;
     Ok(tracee)
 }

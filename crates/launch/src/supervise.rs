@@ -12,7 +12,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use envward_kernel::arch::{Abi, Cookie, ExecCall, Registers};
-use envward_kernel::process::{Change, Ending};
+use envward_kernel::process::{self, Change, Ending};
 use envward_kernel::ptrace::{EVENT_EXEC, Events, Outcome, Reason, Running, Stepping, Stopped};
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_kernel::signal::{self, SignalSet};
@@ -21,7 +21,7 @@ use envward_secret::RegionError;
 
 use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
-use crate::image::{Entry, Image, Parcel, SLOTS};
+use crate::image::{self, Entry, Image, Parcel, SLOTS, SlotSize};
 use crate::inject::{self, Fresh, Gadgets, HandOver, InjectError, Openness};
 use crate::mode::{Attempt, Mode, Protection};
 use crate::stack;
@@ -76,6 +76,8 @@ pub struct Counters {
 #[derive(Debug)]
 struct Flight {
     tracee: Running,
+    /// The process that the thread belongs to.
+    process: i32,
     slot: usize,
     carry: Carry,
     /// As they were before the exec was changed.
@@ -96,6 +98,9 @@ pub struct Supervisor<'a> {
     gadgets: Gadgets,
     stepping: Stepping,
     queue: VecDeque<Notification>,
+    /// Notifications of processes that have an exec under way already, see
+    /// [`Supervisor::handle`].
+    deferred: Vec<Notification>,
     flights: Vec<Flight>,
     home: Home,
     counters: Counters,
@@ -183,6 +188,7 @@ impl<'a> Supervisor<'a> {
             gadgets: Gadgets::default(),
             stepping: if startup::was_ignored(number::SIGTRAP) { Stepping::Syscall } else { Stepping::Single },
             queue: VecDeque::new(),
+            deferred: Vec::new(),
             flights: Vec::new(),
             counters: Counters::default(),
             report,
@@ -218,6 +224,7 @@ impl<'a> Supervisor<'a> {
             gadgets,
             stepping,
             queue: VecDeque::new(),
+            deferred: Vec::new(),
             flights: Vec::new(),
             home,
             counters,
@@ -312,6 +319,7 @@ impl<'a> Supervisor<'a> {
     pub fn advance(&mut self, pid: i32, change: Change) -> bool {
         let Some(index) = self.flight_of(pid, change) else { return false };
         let mut flight = self.flights.swap_remove(index);
+        let in_flight = self.flights.len();
         flight.tracee = flight.tracee.renamed(pid);
         match flight.tracee.observe(change) {
             Err(running) => {
@@ -323,6 +331,10 @@ impl<'a> Supervisor<'a> {
                 flight.tracee = Running::adopted(pid);
                 self.stopped(flight, stopped, reason);
             }
+        }
+        if self.flights.len() == in_flight {
+            // It is over: whoever waited for that may go on.
+            self.queue.extend(self.deferred.drain(..));
         }
         true
     }
@@ -407,7 +419,14 @@ impl<'a> Supervisor<'a> {
         if !self.is_waiting(notification) {
             return Ok(());
         }
-        let events = if signal::is_group_leader(notification.tid) { Events::None } else { Events::Exec };
+        let Ok(process) = process::of_thread(notification.tid) else { return Ok(()) };
+        if self.flights.iter().any(|flight| flight.process == process) {
+            // An exec ends all other threads of its process, and waits until their tracer has
+            // seen them end; we would wait for it, because attaching waits for execs.
+            self.deferred.push(*notification);
+            return Ok(());
+        }
+        let events = if process == notification.tid { Events::None } else { Events::Exec };
         let tracee = match Running::seize(notification.tid, events) {
             Ok(tracee) => tracee,
             Err(error) => return self.refuse(notification, RefuseError::Trace(error)),
@@ -417,7 +436,7 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         }
         let slot = self.free_slot();
-        match self.take_off(tracee, call, carry, slot) {
+        match self.take_off(tracee, process, call, carry, slot) {
             Ok(flight) => self.flights.push(flight),
             Err(InjectError::Gone(_)) => {}
             Err(error) => {
@@ -469,7 +488,14 @@ impl<'a> Supervisor<'a> {
 
     /// Stops the thread on its way back into `execve`, gives the call an environment without
     /// the secrets and lets it go.
-    fn take_off(&self, tracee: Running, call: ExecCall, carry: Carry, slot: usize) -> Result<Flight, InjectError> {
+    fn take_off(
+        &self,
+        tracee: Running,
+        process: i32,
+        call: ExecCall,
+        carry: Carry,
+        slot: usize,
+    ) -> Result<Flight, InjectError> {
         let tracing = |step| move |source| InjectError::Trace { step, source };
         let mut running = tracee;
         let stopped = loop {
@@ -486,15 +512,16 @@ impl<'a> Supervisor<'a> {
         let mask = stopped.signal_mask().map_err(tracing("read the signal mask"))?;
         stopped.set_signal_mask(SignalSet::ALL.without(number::SIGTRAP)).map_err(tracing("block the signals"))?;
         let array = stack::pointer_array(&carry.kept, call.abi.pointer_size());
-        let address = self.image.scratch(call.abi, slot);
+        let size = SlotSize::for_array(array.len()).unwrap_or(image::LARGE);
+        let address = self.image.scratch(call.abi, size, slot);
         let mut stopped = stopped;
         if remote_memory::write(stopped.tid(), address, &array).is_err() {
-            stopped = inject::map_scratch(stopped, &registers, self.stepping, &self.image)?;
+            stopped = inject::map_scratch(stopped, &registers, self.stepping, &self.image, size)?;
             remote_memory::write(stopped.tid(), address, &array).map_err(tracing("write the environment"))?;
         }
         stopped.set_registers(&registers.passing(call, address, &self.cookie)).map_err(tracing("set the registers"))?;
         let tracee = inject::step(stopped, self.stepping)?;
-        Ok(Flight { tracee, slot, carry, registers, mask, companion })
+        Ok(Flight { tracee, process, slot, carry, registers, mask, companion })
     }
 
     /// Puts what it may have into a new program.
