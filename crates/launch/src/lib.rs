@@ -8,6 +8,7 @@ pub mod forwarding;
 pub mod group;
 pub mod image;
 pub mod inject;
+pub mod missing;
 pub mod mode;
 pub mod remaining;
 pub mod service;

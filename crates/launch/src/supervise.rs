@@ -23,6 +23,7 @@ use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
 use crate::image::{self, Entry, Image, Parcel, SLOTS, SlotSize};
 use crate::inject::{self, Fresh, Gadgets, HandOver, InjectError, Openness};
+use crate::missing;
 use crate::mode::{Attempt, Mode, Protection};
 use crate::stack;
 
@@ -102,6 +103,8 @@ pub struct Supervisor<'a> {
     /// [`Supervisor::handle`].
     deferred: Vec<Notification>,
     flights: Vec<Flight>,
+    /// The thread whose exec was the last to fail because the file was not there.
+    searching: Option<i32>,
     home: Home,
     counters: Counters,
     report: &'a mut dyn FnMut(Report),
@@ -159,6 +162,7 @@ impl std::fmt::Debug for Supervisor<'_> {
 /// Error numbers that refused execs fail with.
 mod number {
     pub(super) const EPERM: i32 = 1;
+    pub(super) const ENOENT: i32 = 2;
     pub(super) const E2BIG: i32 = 7;
     pub(super) const EFAULT: i32 = 14;
     pub(super) const SIGTRAP: i32 = 5;
@@ -190,6 +194,7 @@ impl<'a> Supervisor<'a> {
             queue: VecDeque::new(),
             deferred: Vec::new(),
             flights: Vec::new(),
+            searching: None,
             counters: Counters::default(),
             report,
         }
@@ -226,6 +231,7 @@ impl<'a> Supervisor<'a> {
             queue: VecDeque::new(),
             deferred: Vec::new(),
             flights: Vec::new(),
+            searching: None,
             home,
             counters,
             report,
@@ -367,6 +373,7 @@ impl<'a> Supervisor<'a> {
         let Ok(now) = stopped.registers() else { return };
         if now.result() < 0 {
             self.counters.failed += 1;
+            self.searching = (now.result() == -i64::from(number::ENOENT)).then_some(stopped.tid());
             // The program goes on where it was, with the registers that it had.
             let _ = stopped.set_registers(&now.with_arguments_of(&registers));
             companion.release(stopped.tid(), &self.home);
@@ -418,6 +425,13 @@ impl<'a> Supervisor<'a> {
         }
         if !self.is_waiting(notification) {
             return Ok(());
+        }
+        if self.searching == Some(notification.tid)
+            && !call.at
+            && let Some(errno) = missing::missing(notification.tid, path_argument(notification, call.abi))
+        {
+            self.counters.failed += 1;
+            return self.answer(notification, Answer::Fail(errno)).map(drop);
         }
         let Ok(process) = process::of_thread(notification.tid) else { return Ok(()) };
         if self.flights.iter().any(|flight| flight.process == process) {
@@ -630,6 +644,12 @@ impl Role {
             Self::First(First { carry, .. }) | Self::Later { carry } => carry,
         }
     }
+}
+
+/// Address of the path of an `execve`.
+fn path_argument(notification: &Notification, abi: Abi) -> usize {
+    let address = notification.arguments[0] as usize;
+    if abi == Abi::Compat { address & 0xffff_ffff } else { address }
 }
 
 /// Restores the signal mask and lets a program run on, untraced.

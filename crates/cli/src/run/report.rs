@@ -92,8 +92,13 @@ pub(crate) fn supervised_mode() {
         open.push("sample it with perf");
     }
     let open = if open.is_empty() { "read its ordinary memory".to_owned() } else { open.join(", ") };
+    let remedy = if uid == 0 {
+        "CAP_SYS_PTRACE (in a container: --cap-add SYS_PTRACE)"
+    } else {
+        "root, or `sudo setcap cap_sys_ptrace=ep` on envward,"
+    };
     output::error(format_args!(
-        "supervised mode: other processes of uid {uid} can still {open}; `sudo setcap cap_sys_ptrace=ep` on envward, \
-         or root, gives the full mode (--mode supervised accepts this silently)"
+        "supervised mode: other processes of uid {uid} can still {open}; {remedy} gives the full mode \
+         (--mode supervised accepts this silently)"
     ));
 }
