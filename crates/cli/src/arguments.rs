@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
-    Run(Run),
+    Run(Box<Run>),
     Status(Status),
 }
 

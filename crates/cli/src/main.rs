@@ -31,7 +31,7 @@ fn dispatch() -> u8 {
         Err(error) => return usage(&error),
     };
     let result = match arguments.command {
-        Subcommand::Run(arguments) => run::run(arguments),
+        Subcommand::Run(arguments) => run::run(*arguments),
         Subcommand::Status(arguments) => status::run(&arguments),
     };
     match result {

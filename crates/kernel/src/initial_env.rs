@@ -27,6 +27,8 @@ static HELD: AtomicBool = AtomicBool::new(false);
 /// the exclusive borrow, so no lent string is ever overwritten.
 #[derive(Debug)]
 pub struct InitialEnv {
+    /// All strings, where the loader has taken some out of `environ`.
+    complete: Option<Vec<*mut c_char>>,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -43,17 +45,26 @@ impl InitialEnv {
         if HELD.swap(true, Ordering::Acquire) {
             return Err(AcquireError::Held);
         }
-        Ok(Self { not_send: PhantomData })
+        Ok(Self { complete: complete_strings(), not_send: PhantomData })
+    }
+
+    /// The null-terminated array of the strings.
+    fn array(&self) -> *mut *mut c_char {
+        match &self.complete {
+            Some(strings) => strings.as_ptr().cast_mut(),
+            // SAFETY: `self` is the only access and there is one thread, so
+            // the variable is not being changed.
+            None => unsafe { environ },
+        }
     }
 
     /// All strings in their order, `NAME=value` as a rule.
+    ///
+    /// In an executable with privileges of its own (`AT_SECURE`) these are the strings that it
+    /// was given, also those that the loader hides from it (`TMPDIR`, `LD_LIBRARY_PATH`, …): the
+    /// program that is started with them has no such privileges.
     pub fn iter(&self) -> Strings<'_> {
-        Strings {
-            // SAFETY: `self` is the only access and there is one thread, so
-            // the variable is not being changed.
-            next: unsafe { environ },
-            lifetime: PhantomData,
-        }
+        Strings { next: self.array(), lifetime: PhantomData }
     }
 
     /// The value of the first string whose name is `name`.
@@ -84,8 +95,12 @@ impl InitialEnv {
         // the writable ones on the initial stack: changing the environment of
         // a Rust process is unsafe and this project never does it.
         unsafe {
-            let mut from = environ;
-            let mut to = environ;
+            let array = match &mut self.complete {
+                Some(strings) => strings.as_mut_ptr(),
+                None => environ,
+            };
+            let mut from = array;
+            let mut to = array;
             if from.is_null() {
                 return Ok(0);
             }
@@ -112,6 +127,36 @@ impl InitialEnv {
         compiler_fence(Ordering::SeqCst);
         Ok(wiped)
     }
+}
+
+/// The strings between the ends of the environment area of the initial stack, if the loader may
+/// have changed the array; ended by a null pointer.
+fn complete_strings() -> Option<Vec<*mut c_char>> {
+    if !crate::process::is_privileged_executable() {
+        return None;
+    }
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Fields are counted from 1; the second, in parentheses, may hold blanks.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let start: usize = fields.nth(50 - 3)?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    if start == 0 || end <= start {
+        return None;
+    }
+    let mut strings = Vec::new();
+    let mut next = start;
+    while next < end {
+        let string = next as *mut c_char;
+        // SAFETY: the kernel says that [start, end) is our environment area, whose last byte
+        // is the NUL of the last string.
+        let length = unsafe { CStr::from_ptr(string) }.count_bytes();
+        if length > 0 {
+            strings.push(string);
+        }
+        next += length + 1;
+    }
+    strings.push(ptr::null_mut());
+    Some(strings)
 }
 
 impl Drop for InitialEnv {

@@ -11,6 +11,7 @@ pub mod capability;
 pub mod descriptor;
 mod errno;
 pub mod initial_env;
+pub mod limit;
 pub mod memory;
 pub mod notify;
 pub mod poll;

@@ -1,5 +1,5 @@
-//! Waiting for descriptors, [poll(2)](https://man7.org/linux/man-pages/man2/poll.2.html).
-#![expect(unsafe_code, reason = "poll(2) takes a pointer to an array")]
+//! Waiting for descriptors, [ppoll(2)](https://man7.org/linux/man-pages/man2/poll.2.html).
+#![expect(unsafe_code, reason = "ppoll(2) takes a pointer to an array")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -28,9 +28,14 @@ pub fn wait<const N: usize>(
         events: libc::POLLIN,
         revents: 0,
     });
-    let timeout = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-    // SAFETY: the array has N entries; negative descriptors are ignored by the kernel.
-    let ready = unsafe { libc::poll(set.as_mut_ptr(), N as libc::nfds_t, timeout) };
+    let limit = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the array has N entries, negative descriptors in it are ignored; the limit is
+    // null or lives until the call returns; a null mask leaves the signal mask alone.
+    let ready = unsafe { libc::ppoll(set.as_mut_ptr(), N as libc::nfds_t, limit, std::ptr::null()) };
     if ready < 0 {
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {

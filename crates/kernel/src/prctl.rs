@@ -35,6 +35,14 @@ pub fn become_subreaper() -> io::Result<()> {
     prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map(drop)
 }
 
+/// Has the kernel kill the caller when its parent ends (`PR_SET_PDEATHSIG`, Linux 2.1.57).
+///
+/// # Errors
+/// None is expected.
+pub fn die_with_parent() -> io::Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).map(drop)
+}
+
 /// Whether `no_new_privs` is set for the calling thread (`PR_GET_NO_NEW_PRIVS`, Linux 3.5).
 ///
 /// # Errors

@@ -138,6 +138,25 @@ pub fn of_thread(tid: i32) -> io::Result<i32> {
     line.and_then(|number| number.trim().parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Whether `pid` is stopped, by a signal or a tracer; no if it is gone.
+#[must_use]
+pub fn is_stopped(pid: i32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+}
+
+/// Whether the caller's parent can continue the caller's process group after a stop from the
+/// terminal: else the group is orphaned as far as the caller goes, and such stops have no effect
+/// ([setpgid(2)](https://man7.org/linux/man-pages/man2/setpgid.2.html)).
+#[must_use]
+pub fn parent_controls_job() -> bool {
+    // SAFETY: these take no pointers.
+    unsafe {
+        let parent = libc::getppid();
+        libc::getsid(parent) == libc::getsid(0) && libc::getpgid(parent) != libc::getpgrp()
+    }
+}
+
 /// The caller's process group.
 #[must_use]
 pub fn group() -> i32 {

@@ -124,6 +124,9 @@ impl SignalQueue {
             let error = io::Error::last_os_error();
             return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
         }
+        if read.unsigned_abs() != size_of_val(&info) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         Ok(Some(Received {
             signal: info.ssi_signo as i32,
             code: info.ssi_code,

@@ -15,7 +15,7 @@ use crate::errno::check;
 use crate::ptrace::{self, Running};
 use crate::seccomp::{self, Instruction, Listener};
 use crate::signal::SignalSet;
-use crate::{descriptor, process, startup};
+use crate::{process, startup};
 
 /// What to start and how.
 #[derive(Debug)]
@@ -99,12 +99,6 @@ fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {
 /// # Errors
 /// See [`SpawnError`]; the child is gone in every case.
 pub fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
-    for number in 0..3 {
-        if startup::was_closed(number) {
-            // The runtime's own /dev/null: the program shall find the stream closed.
-            descriptor::set_close_on_exec(number as i32, true).map_err(SpawnError::Prepare)?;
-        }
-    }
     let arguments = pointers(plan.arguments);
     let mut shell_arguments = vec![SHELL.as_ptr(), std::ptr::null()];
     shell_arguments.extend_from_slice(arguments.get(1..).unwrap_or(&[std::ptr::null()]));

@@ -1,12 +1,13 @@
 //! What the process inherited, recorded before the language runtime changes it.
 //!
-//! Rust's runtime ignores `SIGPIPE` and opens `/dev/null` on closed standard streams before
-//! `main`. A launcher must pass on what *it* was given, so a constructor notes it first.
+//! Rust's runtime ignores `SIGPIPE` before `main`, and whoever opens a file while a standard
+//! stream is closed gets that number. A launcher must pass on what *it* was given, so a
+//! constructor notes it first, and puts `/dev/null` where nothing is open.
 #![expect(unsafe_code, reason = "a constructor must be placed in .init_array by hand")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::descriptor;
+use crate::{descriptor, process};
 
 static IGNORED: AtomicU64 = AtomicU64::new(0);
 static CLOSED: [AtomicBool; 3] = [AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)];
@@ -22,7 +23,32 @@ extern "C" fn record() {
         IGNORED.fetch_or(u64::from(ignored) << (signal - 1), Ordering::Relaxed);
     }
     for (number, closed) in (0..).zip(&CLOSED) {
-        closed.store(!descriptor::is_open(number), Ordering::Relaxed);
+        if !descriptor::is_open(number) {
+            closed.store(true, Ordering::Relaxed);
+            // So that nothing of ours is opened there; close-on-exec, so that the program
+            // finds it closed. The lowest free number is this one.
+            // SAFETY: the path is a C string.
+            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        } else if process::is_privileged_executable() && is_the_loaders(number) {
+            closed.store(true, Ordering::Relaxed);
+            // If this fails the program finds the loader's file, which gives it nothing.
+            let _ = descriptor::set_close_on_exec(number, true);
+        }
+    }
+}
+
+/// Whether the loader has put a file of its own in place of a closed standard stream, as glibc
+/// does in executables with privileges: `/dev/full` to be written to, on 0, and `/dev/null` to be
+/// read from, on 1 and 2.
+fn is_the_loaders(number: i32) -> bool {
+    let (device, access) =
+        if number == 0 { (libc::makedev(1, 7), libc::O_WRONLY) } else { (libc::makedev(1, 3), libc::O_RDONLY) };
+    // SAFETY: all-zero is a valid `stat`, the only memory that the kernel writes.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        libc::fstat(number, &raw mut stat) == 0
+            && stat.st_rdev == device
+            && libc::fcntl(number, libc::F_GETFL) & (libc::O_ACCMODE | libc::O_NOFOLLOW) == access | libc::O_NOFOLLOW
     }
 }
 

@@ -107,21 +107,37 @@ impl Reader {
     }
 }
 
+/// A variable of the first program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variable<'a> {
+    /// This string.
+    String(&'a CStr),
+    /// The program's process id under this name.
+    ProcessId(&'static str),
+}
+
 /// Takes our own environment, which the first program is to have, apart: the strings without
-/// copies of secrets, and where those stood.
+/// copies of secrets, and what stood between them.
 ///
 /// # Errors
 /// [`CarryError::TooManyAliases`].
-pub fn of_own<'a>(image: &mut Image, environment: &[&'a CStr]) -> Result<(Vec<&'a CStr>, Carry), CarryError> {
+pub fn of_own<'a>(image: &mut Image, environment: Vec<Variable<'a>>) -> Result<(Vec<&'a CStr>, Carry), CarryError> {
     let (mut kept, mut carry) = (Vec::with_capacity(environment.len()), Carry::default());
-    for (position, string) in environment.iter().enumerate() {
-        match candidate(image, Text { bytes: string.to_bytes(), complete: true }) {
-            Some(candidate) => {
-                if let Found::Secret { entry, into } = candidate.found(image)? {
-                    carry.secrets.push(Carried { position, entry, into });
-                }
+    for (position, variable) in environment.into_iter().enumerate() {
+        let found = match variable {
+            Variable::ProcessId(name) => {
+                Found::Secret { entry: Some(image.add_process_id(name).ok_or(CarryError::TooManyAliases)?), into: 0 }
             }
-            None => kept.push(*string),
+            Variable::String(string) => match candidate(image, Text { bytes: string.to_bytes(), complete: true }) {
+                Some(candidate) => candidate.found(image)?,
+                None => {
+                    kept.push(string);
+                    continue;
+                }
+            },
+        };
+        if let Found::Secret { entry, into } = found {
+            carry.secrets.push(Carried { position, entry, into });
         }
     }
     Ok((kept, carry))

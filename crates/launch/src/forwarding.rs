@@ -10,6 +10,7 @@ const SI_QUEUE: i32 = -1;
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGQUIT: i32 = 3;
+const SIGPIPE: i32 = 13;
 const SIGCHLD: i32 = 17;
 const SIGCONT: i32 = 18;
 const SIGTSTP: i32 = 20;
@@ -46,8 +47,9 @@ pub fn decide(received: &Received, own_id: i32, session_leader: bool) -> Forward
             }
         }
         SIGINT | SIGQUIT | SIGTSTP | SIGTTIN | SIGTTOU | SIGWINCH | SIGCONT if from_kernel => Forward::No,
-        // We did it ourselves, by writing to a closed pipe say.
-        _ if received.sender == own_id && received.code <= 0 => Forward::No,
+        // We wrote a message to a closed pipe. Any other signal that we have sent ourselves was
+        // pending when we became envward, and is the program's as it would be after an exec.
+        SIGPIPE if received.sender == own_id => Forward::No,
         _ if received.code == SI_QUEUE => Forward::WithValue,
         _ => Forward::Plain,
     }
@@ -79,6 +81,7 @@ mod tests {
     #[test]
     fn our_own_signals_and_our_childrens_stay_with_us() {
         assert_eq!(decide(&received(13, SI_USER, 100), 100, false), Forward::No);
+        assert_eq!(decide(&received(10, SI_USER, 100), 100, false), Forward::Plain);
         assert_eq!(decide(&received(SIGCHLD, 1, 200), 100, false), Forward::No);
     }
 }

@@ -65,6 +65,10 @@ enum Kind {
     ProcessId,
 }
 
+/// How large an image grows, in bytes: more than the kernel lets a program have in strings under
+/// the usual stack limit would be of no use.
+const MAX_SIZE: usize = 1024 * 1024;
+
 /// Digits of the largest process id.
 const PID_DIGITS: usize = 10;
 
@@ -157,6 +161,12 @@ impl Image {
         (self.base(abi) + self.entries[entry].offset) as u64
     }
 
+    /// Whether an entry is a copy under another name, which only the programs that carry it get.
+    #[must_use]
+    pub fn is_alias(&self, entry: usize) -> bool {
+        self.entries[entry].name != self.entries[entry].secret
+    }
+
     /// Whether `pointer` leads into a copy, and into which entry: a pointer past the last
     /// entry belongs to none.
     #[must_use]
@@ -196,17 +206,15 @@ impl Image {
         &self.text(entry)[self.entries[entry].name.len() + 1..]
     }
 
-    /// The entry that holds `secret`'s value under `name`, made now if there is none yet.
-    /// `None` when the image is full.
+    /// The entry that holds the value of `entry` under `name`, made now if there is none yet.
+    /// `None` when the image is full and cannot grow.
     pub fn alias(&mut self, name: &str, entry: usize) -> Option<usize> {
         let secret = self.entries[entry].secret.clone();
         if let Some(index) = self.entries.iter().position(|known| known.name == name && known.secret == secret) {
             return Some(index);
         }
         let length = name.len() + 1 + self.value(entry).len();
-        if self.used + length + 1 > self.region.len() {
-            return None;
-        }
+        self.reserve(length + 1)?;
         let from = self.entries[entry].offset + self.entries[entry].name.len() + 1;
         let (start, value_length) = (self.used, self.value(entry).len());
         let bytes = self.region.as_mut_slice();
@@ -219,17 +227,17 @@ impl Image {
         Some(self.entries.len() - 1)
     }
 
-    /// Makes room for a variable whose value will be the program's process id.
-    pub fn add_process_id(&mut self, name: &str) {
+    /// Makes room for a variable whose value will be the program's process id, and says which
+    /// entry it is; `None` when the image is full.
+    pub fn add_process_id(&mut self, name: &str) -> Option<usize> {
         let length = name.len() + 1 + PID_DIGITS;
-        if let Some(room) = self.region.as_mut_slice().get_mut(self.used..self.used + length + 1) {
-            room[..name.len()].copy_from_slice(name.as_bytes());
-            room[name.len()] = b'=';
-            let entry =
-                Entry { name: name.into(), secret: name.into(), offset: self.used, length, kind: Kind::ProcessId };
-            self.entries.push(entry);
-            self.used += length + 1;
-        }
+        let room = self.region.as_mut_slice().get_mut(self.used..self.used + length + 1)?;
+        room[..name.len()].copy_from_slice(name.as_bytes());
+        room[name.len()] = b'=';
+        let entry = Entry { name: name.into(), secret: name.into(), offset: self.used, length, kind: Kind::ProcessId };
+        self.entries.push(entry);
+        self.used += length + 1;
+        Some(self.entries.len() - 1)
     }
 
     /// Fills in the program's process id.
@@ -244,23 +252,50 @@ impl Image {
         }
     }
 
+    /// Makes room for `more` bytes. The addresses stay: later copies are longer, that is all.
+    fn reserve(&mut self, more: usize) -> Option<()> {
+        let needed = self.used + more;
+        if needed > self.region.len() {
+            let length = needed.next_power_of_two();
+            if length > MAX_SIZE {
+                return None;
+            }
+            let mut region = Region::new(length, self.backing()).ok()?;
+            region.as_mut_slice()[..self.used].copy_from_slice(&self.region.as_slice()[..self.used]);
+            self.region = region;
+        }
+        Some(())
+    }
+
     /// A new copy that holds the `permitted` entries only, ready to be mapped by one process.
     /// The descriptor is the only way to it.
     ///
     /// # Errors
     /// No protected memory.
-    pub fn copy(&self, permitted: impl Fn(&Entry) -> bool) -> Result<OwnedFd, RegionError> {
-        Ok(self.fill(permitted)?.deliver())
+    pub fn copy(&self, permitted: impl Fn(usize, &Entry) -> bool) -> Result<Copy, RegionError> {
+        let delivery = self.fill(permitted)?;
+        Ok(Copy { length: delivery.mapped_len(), descriptor: delivery.deliver() })
     }
 
-    fn fill(&self, permitted: impl Fn(&Entry) -> bool) -> Result<Delivery, RegionError> {
-        let mut delivery = Region::for_delivery(self.size(), self.backing())?;
-        for entry in self.entries.iter().filter(|entry| permitted(entry)) {
-            let range = entry.offset..entry.offset + entry.length;
+    fn fill(&self, permitted: impl Fn(usize, &Entry) -> bool) -> Result<Delivery, RegionError> {
+        let entries = self.entries.iter().enumerate().filter(|(index, entry)| permitted(*index, entry));
+        let ranges: Vec<_> = entries.map(|(_, entry)| entry.offset..entry.offset + entry.length).collect();
+        let length = ranges.iter().map(|range| range.end + 1).max().unwrap_or(0);
+        let mut delivery = Region::for_delivery(length, self.backing())?;
+        for range in ranges {
             delivery.as_mut_slice()[range.clone()].copy_from_slice(&self.region.as_slice()[range]);
         }
         Ok(delivery)
     }
+}
+
+/// A copy of the image, or of a part of it.
+#[derive(Debug)]
+pub struct Copy {
+    /// The only way to it.
+    pub descriptor: OwnedFd,
+    /// Its length in bytes, a multiple of the page size.
+    pub length: usize,
 }
 
 /// An image on its way into a child process, which has none of its parent's regions.
@@ -280,7 +315,7 @@ impl Image {
     /// No protected memory.
     pub fn pack(&self) -> Result<Parcel, RegionError> {
         Ok(Parcel {
-            region: self.fill(|_| true)?.pack(),
+            region: self.fill(|_, _| true)?.pack(),
             used: self.used,
             entries: self.entries.clone(),
             native: self.native,
@@ -318,8 +353,8 @@ pub enum Location {
 fn place(abi: Abi, random: u64) -> usize {
     let (first, end) = abi.secret_range();
     let pages = (end - first) / page_size();
-    let room = SCRATCH_SIZE / page_size() + 1;
-    // The largest image is far smaller than the room at the end.
+    // Slots below, the largest image above.
+    let room = (SCRATCH_SIZE + MAX_SIZE) / page_size();
     first + (room + random as usize % (pages - 2 * room)) * page_size()
 }
 
@@ -368,24 +403,26 @@ mod tests {
         assert_eq!(image.alias("COPY", 0), Some(alias));
         assert_eq!(image.alias("COPY", alias), Some(alias));
         assert_eq!(image.alias("TOKEN", alias), Some(0));
-        let made = (0..10_000).take_while(|number| image.alias(&format!("COPY{number}"), 0).is_some()).count();
-        assert!((50..500).contains(&made), "{made}");
+        let made = (0..100_000).take_while(|number| image.alias(&format!("COPY{number:0>200}"), 0).is_some()).count();
+        assert!((MAX_SIZE / 220..MAX_SIZE / 200).contains(&made), "{made}");
+        assert_eq!(image.text(alias), b"COPY=0123456789", "it has moved along");
+        let small = image.copy(|index, _| !image.is_alias(index)).unwrap();
+        assert_eq!(small.length, page_size(), "aliases that nobody carries cost nothing");
     }
 
     #[test]
     fn a_copy_has_the_layout_of_the_image_and_only_what_is_permitted() {
         let image = image(&[("A", b"one"), ("B", b"two"), ("C", b"three")]);
-        let copy = image.copy(|entry| entry.secret != "B").unwrap();
-        let mapping = envward_kernel::memory::Mapping::shared(std::os::fd::AsFd::as_fd(&copy), image.size()).unwrap();
-        drop(mapping);
+        let copy = image.copy(|_, entry| entry.secret != "B").unwrap();
+        assert_eq!(copy.length, page_size());
         // memfd_secret cannot be read(2): that is the point.
-        assert!(File::from(copy).read(&mut [0; 8]).is_err());
+        assert!(File::from(copy.descriptor).read(&mut [0; 8]).is_err());
         let mut vault = Vault::new(Backing::Locked).unwrap();
         vault.insert("A", "a test", b"one").unwrap();
         vault.insert("B", "a test", b"two").unwrap();
         let locked = Image::new(vault).unwrap();
         let mut bytes = Vec::new();
-        File::from(locked.copy(|entry| entry.secret != "A").unwrap()).read_to_end(&mut bytes).unwrap();
+        File::from(locked.copy(|_, entry| entry.secret != "A").unwrap().descriptor).read_to_end(&mut bytes).unwrap();
         assert_eq!(&bytes[..12], b"\0\0\0\0\0\0B=two\0");
         assert!(bytes[12..].iter().all(|byte| *byte == 0));
     }

@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use envward_kernel::arch::{Abi, Registers, Syscall};
+use envward_kernel::limit::{self, Raised, Resource};
 use envward_kernel::poll;
 use envward_kernel::process::Ending;
 use envward_kernel::ptrace::{Events, Outcome, Reason, Running, Stepping, Stopped};
@@ -17,7 +18,7 @@ use envward_kernel::remote_memory;
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_secret::{Backing, RegionError};
 
-use crate::image::{Image, SLOTS, SlotSize};
+use crate::image::{Copy, Image, SLOTS, SlotSize};
 use crate::mode::Mode;
 use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, StackError};
 
@@ -92,14 +93,21 @@ pub enum HandOver<'a> {
     /// Through a trap that the supervisor answers with it.
     Trap {
         /// The copy.
-        copy: OwnedFd,
+        copy: Copy,
         /// Where the trap arrives.
         listener: &'a Listener,
         /// Where other processes' notifications wait meanwhile.
         queue: &'a mut VecDeque<Notification>,
+        /// What becomes readable when a process stops.
+        signals: BorrowedFd<'a>,
     },
-    /// It has inherited it under this number: without supervision there are no traps.
-    Inherited(u64),
+    /// It has inherited it: without supervision there are no traps.
+    Inherited {
+        /// The descriptor's number.
+        number: u64,
+        /// Length of the copy in bytes.
+        length: usize,
+    },
 }
 
 /// Where the system call instructions are, as offsets into the vDSOs.
@@ -138,8 +146,10 @@ mod number {
 
 /// An empty descriptor argument.
 const NO_DESCRIPTOR: u64 = u64::MAX;
-/// How often a trap that does not come is checked against the program's death.
+/// How long a trap may take before we look whether the program still lives.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// How long before we look whether it has stopped, when that would not be announced.
+const GLANCE: Duration = Duration::from_micros(100);
 
 fn tracing(step: &'static str) -> impl Fn(io::Error) -> InjectError {
     move |source| InjectError::Trace { step, source }
@@ -242,10 +252,14 @@ impl Fresh {
     /// # Errors
     /// See [`InjectError`].
     pub fn map_copy(self, image: &Image, how: HandOver<'_>) -> Result<Self, InjectError> {
-        let (address, length) = (image.base(self.abi()) as u64, image.size() as u64);
-        let (fresh, descriptor) = match how {
-            HandOver::Inherited(number) => (self, number),
-            HandOver::Trap { copy, listener, queue } => self.trap(&copy, listener, queue)?,
+        let address = image.base(self.abi()) as u64;
+        let (fresh, descriptor, length) = match how {
+            HandOver::Inherited { number, length } => (self, number, length as u64),
+            HandOver::Trap { copy, listener, queue, signals } => {
+                let mut wait = Wait { listener, queue, signals };
+                let (fresh, number) = self.descriptor(&copy.descriptor, &mut wait)?;
+                (fresh, number, copy.length as u64)
+            }
         };
         let flags = number::MAP_SHARED | number::MAP_FIXED_NOREPLACE;
         let fresh = fresh.map(address, length, flags, descriptor)?;
@@ -267,55 +281,52 @@ impl Fresh {
         Ok(self.tracee)
     }
 
+    /// Maps memory at exactly `address`. Where a limit of the program is in the way, it is
+    /// raised for the moment.
     fn map(self, address: u64, length: u64, flags: u64, descriptor: u64) -> Result<Self, InjectError> {
         let arguments = [address, length, number::PROT_READ_WRITE, flags, descriptor, 0];
         let (fresh, result) = self.call(Syscall::Mmap, arguments)?;
-        // An address may look negative in 32 bits; it is right or wrong as a whole.
-        let result = match fresh.abi() {
+        let at = |abi, result: i64| match abi {
             Abi::Native => result.cast_unsigned(),
+            // An address may look negative in 32 bits; it is right or wrong as a whole.
             Abi::Compat => u64::from(result as u32),
         };
-        if result == address { Ok(fresh) } else { Err(call_error(Syscall::Mmap, result.cast_signed())) }
+        if at(fresh.abi(), result) == address {
+            return Ok(fresh);
+        }
+        let raised = raise(fresh.pid(), &MEMORY_LIMITS);
+        let (fresh, result) = fresh.call(Syscall::Mmap, arguments)?;
+        restore(raised);
+        if at(fresh.abi(), result) == address { Ok(fresh) } else { Err(call_error(Syscall::Mmap, result)) }
     }
 
     /// Puts `descriptor` into the program's table and returns its number there.
-    fn trap(
-        self,
-        descriptor: &OwnedFd,
-        listener: &Listener,
-        queue: &mut VecDeque<Notification>,
-    ) -> Result<(Self, u64), InjectError> {
+    fn descriptor(self, descriptor: &OwnedFd, wait: &mut Wait<'_>) -> Result<(Self, u64), InjectError> {
+        let (fresh, result) = self.trap(descriptor, wait)?;
+        if result != -i64::from(EMFILE) {
+            let number = fresh.check(Syscall::Execve, result)?;
+            return Ok((fresh, number));
+        }
+        let raised = raise(fresh.pid(), &[Resource::Descriptors]);
+        let (fresh, result) = fresh.trap(descriptor, wait)?;
+        restore(raised);
+        let number = fresh.check(Syscall::Execve, result)?;
+        Ok((fresh, number))
+    }
+
+    /// Makes the program trap, and answers with a descriptor.
+    fn trap(self, descriptor: &OwnedFd, wait: &mut Wait<'_>) -> Result<(Self, i64), InjectError> {
         let Self { tracee, registers, stack, gadget, stepping } = self;
         // An execve without the cookie only traps; its arguments are never looked at.
         let calling = registers.calling(gadget, Syscall::Execve, [0; 6]);
         tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
-        let mut running = step(tracee, stepping)?;
-        loop {
-            let [ready] = poll::wait([Some(listener.as_fd())], Some(PATIENCE)).map_err(tracing("wait for the trap"))?;
-            if !ready.readable {
-                match running.try_wait().map_err(tracing("wait for the trap"))? {
-                    Err(still) => running = still,
-                    Ok(Outcome::Gone(ending)) => return Err(InjectError::Gone(ending)),
-                    Ok(Outcome::Stopped(stopped, reason)) => {
-                        running = stopped.go_on(stepping, reason).map_err(tracing("let the program trap"))?;
-                    }
-                }
-                continue;
-            }
-            let Some(notification) = listener.receive().map_err(tracing("receive the trap"))? else { continue };
-            if notification.tid == running.tid() {
-                if let Err(error) = listener.answer_with_descriptor(&notification, descriptor.as_fd()) {
-                    let number = error.raw_os_error().unwrap_or(EPERM);
-                    let _ = listener.answer(&notification, Answer::Fail(number));
-                }
-                break;
-            }
-            queue.push_back(notification);
+        let (running, notification) = wait.for_trap(step(tracee, stepping)?, stepping)?;
+        if let Err(error) = wait.listener.answer_with_descriptor(&notification, descriptor.as_fd()) {
+            let number = error.raw_os_error().unwrap_or(EPERM);
+            wait.listener.answer(&notification, Answer::Fail(number)).map_err(tracing("answer the trap"))?;
         }
         let (tracee, result) = settle(running, stepping)?;
-        let fresh = Self { tracee, registers, stack, gadget, stepping };
-        let number = fresh.check(Syscall::Execve, result)?;
-        Ok((fresh, number))
+        Ok((Self { tracee, registers, stack, gadget, stepping }, result))
     }
 
     fn call(self, call: Syscall, arguments: [u64; 6]) -> Result<(Self, i64), InjectError> {
@@ -334,6 +345,64 @@ impl Fresh {
         u64::try_from(result).map_err(|_| call_error(call, result))
     }
 }
+
+/// Waiting for a trap.
+struct Wait<'a> {
+    listener: &'a Listener,
+    queue: &'a mut VecDeque<Notification>,
+    signals: BorrowedFd<'a>,
+}
+
+impl Wait<'_> {
+    /// Waits for the trap of `running`, which may be stopped on its way there.
+    fn for_trap(&mut self, mut running: Running, stepping: Stepping) -> Result<(Running, Notification), InjectError> {
+        let waiting = tracing("wait for the trap");
+        // Signals wait for the main loop, so once there is one their descriptor stays readable.
+        let mut signals = Some(self.signals);
+        loop {
+            let patience = if signals.is_some() { PATIENCE } else { GLANCE };
+            let [trap, stop] = poll::wait([Some(self.listener.as_fd()), signals], Some(patience)).map_err(&waiting)?;
+            if trap.readable {
+                let Some(notification) = self.listener.receive().map_err(&waiting)? else { continue };
+                if notification.tid == running.tid() {
+                    return Ok((running, notification));
+                }
+                self.queue.push_back(notification);
+                continue;
+            }
+            match running.try_wait().map_err(&waiting)? {
+                Err(still) => {
+                    running = still;
+                    signals = if stop.readable { None } else { Some(self.signals) };
+                }
+                Ok(Outcome::Gone(ending)) => return Err(InjectError::Gone(ending)),
+                Ok(Outcome::Stopped(stopped, reason)) => {
+                    running = stopped.go_on(stepping, reason).map_err(&waiting)?;
+                }
+            }
+        }
+    }
+}
+
+/// Limits that keep a program from mapping memory.
+const MEMORY_LIMITS: [Resource; 3] = [Resource::LockedMemory, Resource::AddressSpace, Resource::Data];
+
+/// Raises limits of a program for a moment; those that we may not raise stay.
+fn raise(pid: i32, resources: &[Resource]) -> Vec<Raised> {
+    resources.iter().filter_map(|resource| limit::raise(pid, *resource).ok()).collect()
+}
+
+fn restore(raised: Vec<Raised>) {
+    for limit in raised {
+        // Whoever we could raise it for, we can put it back for, unless it is gone.
+        let _ = limit.restore();
+    }
+}
+
+/// `EEXIST`.
+const EEXIST: i32 = 17;
+/// `EMFILE`.
+const EMFILE: i32 = 24;
 
 /// `EPERM`, for an error that has no number.
 const EPERM: i32 = 1;
@@ -396,7 +465,16 @@ pub fn map_scratch(
     let length = (SLOTS * size.each) as u64;
     let arguments = [address, length, number::PROT_READ_WRITE, flags, NO_DESCRIPTOR, 0];
     let gadget = registers.last_syscall();
-    let (tracee, _result) = call_in(tracee, registers, gadget, stepping, Syscall::Mmap, arguments)?;
+    let (mut tracee, result) = call_in(tracee, registers, gadget, stepping, Syscall::Mmap, arguments)?;
+    if result < 0 && result != -i64::from(EEXIST) {
+        let raised = raise(tracee.tid(), &MEMORY_LIMITS);
+        let again = call_in(tracee, registers, gadget, stepping, Syscall::Mmap, arguments)?;
+        restore(raised);
+        if again.1 < 0 && again.1 != -i64::from(EEXIST) {
+            return Err(call_error(Syscall::Mmap, again.1));
+        }
+        tracee = again.0;
+    }
     tracee.set_registers(registers).map_err(tracing("set the registers"))?;
     Ok(tracee)
 }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use envward_kernel::notify::{self, NotifySocket};
 use envward_kernel::process;
 
-use crate::image::Image;
+use crate::carry::Variable;
 
 /// The variables that are about the process which reads them: set by the service manager to
 /// our process id, they must name the program's.
@@ -20,22 +20,20 @@ pub const PID_VARIABLES: [&str; 2] = ["LISTEN_PID", "WATCHDOG_PID"];
 const NOTIFY_SOCKET: &[u8] = b"NOTIFY_SOCKET";
 
 /// The environment in which what was meant for our process is meant for the program's: the
-/// variable `socket` for the manager's one, and [`PID_VARIABLES`] in the image.
-#[must_use]
-pub fn environment<'a>(environment: &[&'a CStr], socket: Option<&'a CStr>, image: &mut Image) -> Vec<&'a CStr> {
+/// variable `socket` for the manager's one, and marks for [`PID_VARIABLES`].
+pub fn environment<'a>(environment: &[&'a CStr], socket: Option<&'a CStr>) -> Vec<Variable<'a>> {
     let own_id = process::id().to_string();
-    let mut adapted = Vec::with_capacity(environment.len());
-    for &string in environment {
+    let adapt = |string: &'a CStr| {
         let bytes = string.to_bytes();
         let name = bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes);
         let is_ours = || bytes.get(name.len() + 1..) == Some(own_id.as_bytes());
         match PID_VARIABLES.iter().find(|variable| variable.as_bytes() == name) {
-            Some(variable) if is_ours() => image.add_process_id(variable),
-            _ if name == NOTIFY_SOCKET && name.len() < bytes.len() => adapted.push(socket.unwrap_or(string)),
-            _ => adapted.push(string),
+            Some(variable) if is_ours() => Variable::ProcessId(variable),
+            _ if name == NOTIFY_SOCKET && name.len() < bytes.len() => Variable::String(socket.unwrap_or(string)),
+            _ => Variable::String(string),
         }
-    }
-    adapted
+    };
+    environment.iter().copied().map(adapt).collect()
 }
 
 /// The longest message; systemd takes no longer ones either.

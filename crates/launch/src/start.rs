@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use envward_kernel::arch::{self, Cookie};
 use envward_kernel::signal::{self, SignalQueue, SignalSet};
@@ -100,8 +100,7 @@ pub fn start<'a>(
         .transpose()
         .map_err(preparing("stand between the program and the service manager"))?;
     let socket = notifications.as_ref().map(Notifications::variable);
-    let environment = service::environment(command.environment, socket.as_deref(), &mut image);
-    let (environment, carry) = carry::of_own(&mut image, &environment)?;
+    let (environment, carry) = carry::of_own(&mut image, service::environment(command.environment, socket.as_deref()))?;
     let mut random = [0; 24];
     envward_kernel::random::fill(&mut random).map_err(preparing("get random numbers"))?;
     let mut words = random.chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
@@ -124,20 +123,24 @@ pub fn start<'a>(
                 return Err(StartError::RulesWithoutSupervision(error));
             }
             report(Report::Unsupervised(error));
-            let copy = image.copy(|_| true)?;
-            descriptor::set_close_on_exec(copy.as_raw_fd(), false).map_err(preparing("pass on the secrets"))?;
+            let copy = image.copy(|_, _| true)?;
+            descriptor::set_close_on_exec(copy.descriptor.as_raw_fd(), false)
+                .map_err(preparing("pass on the secrets"))?;
             inherited = Some(copy);
             spawn::spawn(&Plan { filter: None, ..plan })
         }
         other => other,
     };
     let Spawned { program, listener, .. } = spawned.map_err(StartError::Spawn)?;
-    let mut supervisor = Supervisor::new(listener, image, permit, command.protection, cookie, home, report);
+    // Before the program runs: from its first instruction on it may be signalled by its group.
+    let watch = signals.as_fd().try_clone_to_owned().map_err(preparing("watch for children"))?;
+    let group = Group::leave();
+    let mut supervisor = Supervisor::new(listener, watch, image, permit, command.protection, cookie, home, report);
     let program = supervisor.start(program, mask, companion, First { carry, inherited })?;
     // From now on nobody waits in vain for the end of a pipe because we hold the other side.
     descriptor::close_inherited();
     descriptor::close_standard_input_and_output();
-    Ok(Tree::new(supervisor, signals, notifications, Group::leave(), program))
+    Ok(Tree::new(supervisor, signals, notifications, group, program))
 }
 
 /// The value of a variable in an environment.

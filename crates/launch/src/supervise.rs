@@ -91,6 +91,8 @@ struct Flight {
 pub struct Supervisor<'a> {
     /// Without one, only the first program is looked after.
     listener: Option<Listener>,
+    /// Becomes readable when a process stops.
+    signals: OwnedFd,
     image: Image,
     reader: Reader,
     permit: &'a dyn Permit,
@@ -170,8 +172,10 @@ mod number {
 
 impl<'a> Supervisor<'a> {
     /// A supervisor for the tree behind `listener`.
+    #[expect(clippy::too_many_arguments, reason = "each is a different thing, and there is one caller")]
     pub fn new(
         listener: Option<Listener>,
+        signals: OwnedFd,
         image: Image,
         permit: &'a dyn Permit,
         protection: Protection,
@@ -185,6 +189,7 @@ impl<'a> Supervisor<'a> {
             reader: Reader::new(),
             home,
             listener,
+            signals,
             image,
             permit,
             protection,
@@ -215,7 +220,19 @@ impl<'a> Supervisor<'a> {
     /// No protected memory.
     pub(crate) fn unpack(self, parcel: Parcel) -> Result<Self, RegionError> {
         let Self {
-            listener, image, reader, permit, protection, cookie, gadgets, stepping, home, counters, report, ..
+            listener,
+            signals,
+            image,
+            reader,
+            permit,
+            protection,
+            cookie,
+            gadgets,
+            stepping,
+            home,
+            counters,
+            report,
+            ..
         } = self;
         let _parents = (ManuallyDrop::new(image), ManuallyDrop::new(reader));
         let image = Image::unpack(parcel)?;
@@ -223,6 +240,7 @@ impl<'a> Supervisor<'a> {
             reader: Reader::new(),
             image,
             listener,
+            signals,
             permit,
             protection,
             cookie,
@@ -556,12 +574,14 @@ impl<'a> Supervisor<'a> {
             self.image.set_process_id(fresh.pid());
         }
         let how = match (role, &self.listener) {
-            (Role::First(First { inherited: Some(descriptor), .. }), _) => {
-                HandOver::Inherited(descriptor.as_raw_fd() as u64)
+            (Role::First(First { inherited: Some(copy), .. }), _) => {
+                HandOver::Inherited { number: copy.descriptor.as_raw_fd() as u64, length: copy.length }
             }
-            (_, Some(listener)) => {
-                let copy = self.image.copy(may_have)?;
-                HandOver::Trap { copy, listener, queue: &mut self.queue }
+            (role, Some(listener)) => {
+                let carries = |index| role.carry().secrets.iter().any(|carried| carried.entry == Some(index));
+                let image = &self.image;
+                let copy = image.copy(|index, entry| may_have(entry) && (!image.is_alias(index) || carries(index)))?;
+                HandOver::Trap { copy, listener, queue: &mut self.queue, signals: self.signals.as_fd() }
             }
             // Only the first program comes here without a listener, and it has inherited one.
             (_, None) => return Ok(fresh.into_tracee()),
@@ -626,8 +646,8 @@ impl<'a> Supervisor<'a> {
 pub struct First {
     /// Secrets among its ordinary variables, which were left out of them.
     pub carry: Carry,
-    /// The descriptor of its copy, if it has inherited that.
-    pub inherited: Option<OwnedFd>,
+    /// Its copy, if it has inherited that.
+    pub inherited: Option<image::Copy>,
 }
 
 /// Which program secrets are put into.

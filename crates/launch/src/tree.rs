@@ -150,13 +150,12 @@ impl<'a> Tree<'a> {
 
     fn stop_too(&mut self, signal: i32) -> io::Result<Option<Ending>> {
         match self.group.stop_with(self.program, signal)? {
-            Stopped::No => Ok(None),
             Stopped::Ended(ending) => Ok(Some(ending)),
-            Stopped::Yes { continued } => {
+            Stopped::Continued { program } => {
                 // The signal that woke us waits in the queue: it is the program's only if it
                 // was sent to us alone.
                 while let Some(received) = self.signals.next()? {
-                    if !(continued && received.signal == SIGCONT) {
+                    if !(program && received.signal == SIGCONT) {
                         self.forward(&received);
                     }
                 }
