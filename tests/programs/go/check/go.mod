@@ -1,0 +1,3 @@
+module envward.test/check
+
+go 1.19

@@ -1,0 +1,3 @@
+module envward.test/spawn
+
+go 1.19
