@@ -14,6 +14,10 @@ mod daemons;
 mod environments;
 #[path = "descendants/fleets.rs"]
 mod fleets;
+#[path = "descendants/limits.rs"]
+mod limits;
+#[path = "descendants/modes.rs"]
+mod modes;
 #[path = "descendants/routes.rs"]
 mod routes;
 #[path = "descendants/rules.rs"]
@@ -22,6 +26,8 @@ mod rules;
 mod runtimes;
 #[path = "descendants/shells.rs"]
 mod shells;
+#[path = "descendants/storms.rs"]
+mod storms;
 
 use std::ffi::OsString;
 

@@ -27,6 +27,9 @@ pub enum Identity {
     /// A user without any privilege: `nobody` when the tests run as root, else
     /// the caller, who is one.
     Unprivileged,
+    /// The same user, with an envward that has the file capability of the full
+    /// mode. Needs root, and a room on a file system that is not `nosuid`.
+    Capable,
 }
 
 impl Identity {
@@ -35,7 +38,7 @@ impl Identity {
     /// The user to change to; `None` where nothing changes.
     #[must_use]
     pub fn uid(self) -> Option<u32> {
-        (self == Self::Unprivileged && is_root()).then_some(Self::NOBODY)
+        (self != Self::Caller && is_root()).then_some(Self::NOBODY)
     }
 }
 

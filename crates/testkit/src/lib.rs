@@ -32,7 +32,7 @@ pub use sha256::{hex, sha256};
 pub use stage::Stage;
 pub use tool::{interpreter, is_root, require_root, tool};
 pub use tree::{Process, Tree, signal};
-pub use trial::{Trial, own_mode};
+pub use trial::Trial;
 pub use watch::{Hit, Report, Watch};
 
 /// How long any one wait of a test may take before the test fails.

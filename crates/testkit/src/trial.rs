@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use crate::launch::{Ended, Identity, Launch, Running};
 use crate::room::Room;
 use crate::secret::TestSecret;
-use crate::tool::has_ptrace_capability;
+use crate::tool::{has_ptrace_capability, tool};
 use crate::watch::Report;
 
 /// Each environ must have been read this often while its program held still.
@@ -20,6 +21,7 @@ pub struct Trial<'a> {
     envward: PathBuf,
     secrets: Vec<Arc<TestSecret>>,
     identity: Identity,
+    mode: Option<&'static str>,
     options: Vec<OsString>,
     command: Vec<OsString>,
     variables: Vec<(String, OsString)>,
@@ -43,6 +45,7 @@ impl<'a> Trial<'a> {
             envward: envward.to_owned(),
             secrets: secrets.iter().map(|secret| Arc::clone(secret)).collect(),
             identity: Identity::Caller,
+            mode: None,
             options: Vec::new(),
             command: command.into_iter().map(Into::into).collect(),
             variables: Vec::new(),
@@ -58,6 +61,13 @@ impl<'a> Trial<'a> {
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = identity;
+        self
+    }
+
+    /// Another mode than the strongest that `identity` can have.
+    #[must_use]
+    pub fn mode(mut self, mode: &'static str) -> Self {
+        self.mode = Some(mode);
         self
     }
 
@@ -183,7 +193,7 @@ impl<'a> Trial<'a> {
             "run".into(),
             "--no-config".into(),
             "--mode".into(),
-            mode(self.identity).into(),
+            self.mode.unwrap_or_else(|| strongest_mode(self.identity)).into(),
             "--env-file".into(),
             self.room.env_file(&secrets, self.identity),
         ];
@@ -220,22 +230,39 @@ impl<'a> Trial<'a> {
         ended
     }
 
-    /// The binary; a copy where the user could not enter the build directory.
+    /// The binary; a copy where the user could not enter the build directory,
+    /// or where the copy is to have a capability.
     fn program(&self) -> PathBuf {
-        if self.identity.uid().is_none() {
-            return self.envward.clone();
+        let name = match self.identity {
+            _ if self.identity.uid().is_none() => return self.envward.clone(),
+            Identity::Capable => "envward-capable",
+            _ => "envward",
+        };
+        let copy = self.room.path().join(name);
+        if !copy.exists() {
+            self.room.place_as(&self.envward, name);
+            if self.identity == Identity::Capable {
+                give_capability(&copy);
+            }
         }
-        let copy = self.room.path().join("envward");
-        if copy.exists() { copy } else { self.room.place(&self.envward) }
+        copy
     }
 }
 
-/// The strongest mode that these tests themselves can have.
-#[must_use]
-pub fn own_mode() -> &'static str {
-    if has_ptrace_capability() { "full" } else { "supervised" }
+fn give_capability(program: &Path) {
+    let output = Command::new(tool("setcap", "libcap2-bin"))
+        .arg("cap_sys_ptrace=ep")
+        .arg(program)
+        .output()
+        .expect("setcap can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn mode(identity: Identity) -> &'static str {
-    if identity.uid().is_some() { "supervised" } else { own_mode() }
+/// The strongest mode that a user can have: full needs the capability.
+fn strongest_mode(identity: Identity) -> &'static str {
+    match identity {
+        Identity::Caller if has_ptrace_capability() => "full",
+        Identity::Capable => "full",
+        _ => "supervised",
+    }
 }

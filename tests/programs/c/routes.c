@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <pthread.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -335,43 +334,6 @@ static int by_many_entries(void)
 	return plain_exec();
 }
 
-/* Signals that arrive all the time must not show as errors of execve. */
-static void ignore(int unused)
-{
-	(void)unused;
-}
-
-static int by_signal_storm(void)
-{
-	struct sigaction action = { .sa_handler = ignore, .sa_flags = SA_RESTART };
-
-	for (int i = 0; i < 50; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			close(0);
-			open("/dev/null", O_RDONLY);
-			/* Ignored by default, so harmless to the new program. */
-			sigaction(SIGURG, &action, NULL);
-			execve(command[0], command, environ);
-			_exit(failed("execve in a storm"));
-		}
-		while (kill(pid, SIGURG) == 0) {
-			siginfo_t info = { 0 };
-
-			waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
-			if (info.si_pid)
-				break;
-			usleep(50);
-		}
-		if (await(pid))
-			say("a child failed");
-	}
-	see();
-	hold();
-	return 0;
-}
-
 static const struct {
 	const char *route;
 	int (*take)(void);
@@ -399,7 +361,6 @@ static const struct {
 	{ "unsetenv", by_unsetenv },
 	{ "change", by_change },
 	{ "many-entries", by_many_entries },
-	{ "signal-storm", by_signal_storm },
 };
 
 int main(int argc, char **argv)

@@ -114,3 +114,22 @@ fn hammered_through_a_thousand_execs() {
         assert!(ended.report.of(&exe("true")) > 0, "{:?}", ended.report);
     }
 }
+
+/// A tree that lives long gives its secrets ever new names, one at a time.
+#[test]
+fn a_thousand_names_for_one_value() {
+    fleet(
+        "i=0; while [ $i -lt 1000 ]; do env \"NAME_$i=$ENVWARD_TEST_TOKEN\" /bin/true || exit 1; i=$((i+1)); done",
+        0,
+    );
+}
+
+/// And many at once.
+#[test]
+fn three_hundred_names_at_once() {
+    fleet(
+        "i=0; while [ $i -lt 300 ]; do export \"NAME_$i=$ENVWARD_TEST_TOKEN\"; i=$((i+1)); done; \
+         \"$1\" NAME_0 \"$3\" </dev/null; \"$1\" NAME_299 \"$3\" </dev/null",
+        2,
+    );
+}

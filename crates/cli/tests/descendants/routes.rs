@@ -166,21 +166,3 @@ fn removed_variable_stays_removed() {
 fn changed_value_is_the_programs_own() {
     lose("change", &["different", "different"]);
 }
-
-/// Fifty execs, each in a hail of signals with a restarting handler.
-#[test]
-fn signals_never_show_as_errors_of_execve() {
-    for language in LIBCS {
-        let stage = stage!();
-        let routes = stage.program(language, "routes");
-        let command = behind_a_shell(&stage, route_to(&stage, language, "signal-storm", "check"));
-        for identity in BOTH {
-            stage
-                .trial(command.clone())
-                .identity(identity)
-                .says(&["seen"; 53])
-                .holders(&[&stage.shell(), &routes])
-                .run();
-        }
-    }
-}
