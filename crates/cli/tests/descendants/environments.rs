@@ -106,6 +106,37 @@ fn everything_else_is_in_the_environ() {
     }
 }
 
+/// A value too short to be looked for everywhere is still recognised under its
+/// own name: an environ never has an entry of that name.
+#[test]
+fn short_values_that_are_copied() {
+    let stage = stage!();
+    let secret = Arc::new(TestSecret::of_length("PIN", 4));
+    let leaf = stage.program(Language::C, "check");
+    let routes = stage.program(Language::C, "routes");
+    let ask = |program: &[&std::ffi::OsStr]| -> Vec<OsString> {
+        let mut command: Vec<OsString> = program.iter().map(Into::into).collect();
+        command.extend([secret.name().into(), secret.digest().into()]);
+        command
+    };
+    for identity in BOTH {
+        for route in ["setenv", "copied-envp"] {
+            let command = [ask(&[routes.as_os_str(), route.as_ref()]), ask(&[leaf.as_os_str()])].concat();
+            let trial = Trial::new(&stage.room, &stage.envward, &[&secret], command).identity(identity);
+            for plain in [true, false] {
+                let mut running = if plain { trial.start_plainly() } else { trial.start_under_envward() };
+                running.expect_reads(std::slice::from_ref(&leaf), 50);
+                let listed = environ_of(&running, &leaf).iter().any(|entry| entry.starts_with("PIN="));
+                assert_eq!(listed, plain, "{identity:?} {route}");
+                let ended = running.finish();
+                ended.expect_success();
+                assert!(ended.lines.iter().all(|line| line == "seen"), "{:?}", ended.lines);
+                assert!(ended.lines.len() > 1, "{:?}", ended.lines);
+            }
+        }
+    }
+}
+
 fn environ_of(running: &Running, exe: &std::path::Path) -> Vec<String> {
     let is_it = |pid: &&u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|link| link == exe);
     let pids = running.watch().processes();
