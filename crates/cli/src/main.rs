@@ -2,8 +2,9 @@
 //!
 //! There is no `fn main`: Rust's runtime would ignore `SIGPIPE`, open closed standard streams
 //! and read `/proc/self/maps` before it, and a launcher passes on what it was given.
-#![no_main]
-#![expect(unsafe_code, reason = "the C entry point needs an unmangled name")]
+//! The unit tests bring a `main` of their own.
+#![cfg_attr(not(test), no_main)]
+#![cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point needs an unmangled name"))]
 
 mod arguments;
 mod failure;
@@ -20,7 +21,7 @@ use crate::failure::Failure;
 
 /// The C entry point; the standard library has taken the arguments already.
 // SAFETY: this is the one `main` of the program, with C's signature.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     c_int::from(dispatch())
 }

@@ -1,5 +1,6 @@
 //! A growable buffer in protected memory.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -102,21 +103,38 @@ impl fmt::Debug for SecretBuf {
 }
 
 /// Why a buffer could not be filled.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
     /// There was more to read than the buffer may hold.
-    #[error("there is more than {limit} bytes to read")]
     TooLarge {
         /// The buffer's limit in bytes.
         limit: usize,
     },
     /// `read(2)` failed.
-    #[error("cannot read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// No memory to read into.
-    #[error(transparent)]
     Memory(RegionError),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit } => write!(f, "there is more than {limit} bytes to read"),
+            Self::Read(source) => write!(f, "cannot read: {source}"),
+            Self::Memory(source) => source.fmt(f),
+        }
+    }
+}
+
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TooLarge { .. } => None,
+            Self::Read(source) => Some(source),
+            Self::Memory(source) => source.source(),
+        }
+    }
 }
 
 #[cfg(test)]

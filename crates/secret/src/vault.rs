@@ -1,5 +1,6 @@
 //! The entries of a program's environment, in protected memory.
 
+use std::error::Error;
 use std::fmt;
 
 use envward_kernel::memory;
@@ -327,12 +328,11 @@ impl fmt::Debug for Entries<'_> {
 }
 
 /// Why an entry could not be stored. Holds names and origins, never a value.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum VaultError {
     /// The name is empty or holds `=` or NUL. Only what is before that
     /// character is kept: what is behind it may have been meant as a value.
-    #[error("{} is not a name of a variable: it {problem}", quoted(.before))]
     InvalidName {
         /// The name up to the first character that it must not have.
         before: String,
@@ -340,7 +340,6 @@ pub enum VaultError {
         problem: NameProblem,
     },
     /// The value holds a NUL byte, which no environment variable can.
-    #[error("the value of {name} ({origin}) contains a NUL byte, which no variable can hold")]
     NulInValue {
         /// The variable.
         name: String,
@@ -348,10 +347,6 @@ pub enum VaultError {
         origin: String,
     },
     /// The entry is longer than [`MAX_ENTRY`].
-    #[error(
-        "the value of {name} ({origin}) is too long: name and value may have {} bytes",
-        MAX_ENTRY - 2
-    )]
     TooLong {
         /// The variable.
         name: String,
@@ -359,8 +354,34 @@ pub enum VaultError {
         origin: String,
     },
     /// No protected memory.
-    #[error(transparent)]
     Memory(RegionError),
+}
+
+impl fmt::Display for VaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidName { before, problem } => {
+                write!(f, "{} is not a name of a variable: it {problem}", quoted(before))
+            }
+            Self::NulInValue { name, origin } => {
+                write!(f, "the value of {name} ({origin}) contains a NUL byte, which no variable can hold")
+            }
+            Self::TooLong { name, origin } => {
+                let most = MAX_ENTRY - 2;
+                write!(f, "the value of {name} ({origin}) is too long: name and value may have {most} bytes")
+            }
+            Self::Memory(source) => source.fmt(f),
+        }
+    }
+}
+
+impl Error for VaultError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Memory(source) => source.source(),
+            _ => None,
+        }
+    }
 }
 
 /// What is wrong with a name.
