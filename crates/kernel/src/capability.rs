@@ -63,3 +63,20 @@ pub fn set_effective(capability: Capability, effective: bool) -> io::Result<()> 
     // SAFETY: version 3 makes the kernel read exactly two `Data`.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
 }
+
+/// Sets the permitted and the effective set, bit by bit; the inheritable one is emptied.
+///
+/// # Errors
+/// `EPERM` for a permitted capability that the caller does not have, or an effective one that
+/// is not permitted.
+pub fn set_all(permitted: u64, effective: u64) -> io::Result<()> {
+    let half = |shift: u32| Data {
+        effective: (effective >> shift) as u32,
+        permitted: (permitted >> shift) as u32,
+        inheritable: 0,
+    };
+    let data = [half(0), half(32)];
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    // SAFETY: version 3 makes the kernel read exactly two `Data`.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
+}

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod notify;
 pub mod poll;
 pub mod prctl;
+pub mod probe;
 pub mod process;
 pub mod ptrace;
 pub mod random;

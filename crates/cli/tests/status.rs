@@ -1,0 +1,328 @@
+//! `envward status` on real processes, in every mode, and with every kind of refusal.
+//!
+//! Needs root: only root can have the full mode, and start processes as somebody else.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use envward_kernel::memory;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Somebody without privileges.
+const NOBODY: u32 = 65534;
+const ROOT: u32 = 0;
+
+/// Tells its number, then waits for the end of its input.
+const WAIT: &str = "echo $$; read line";
+
+/// A directory with a copy of envward that everybody may run, and an env file for one user.
+struct Room(TempDir);
+
+impl Room {
+    fn new(uid: u32) -> Self {
+        assert_eq!(fs::metadata("/proc/self").unwrap().uid(), ROOT, "run the tests as root");
+        let room = Self(tempfile::tempdir().unwrap());
+        fs::set_permissions(room.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_envward"), room.envward()).unwrap();
+        fs::write(room.env_file(), "FAKE_TOKEN=obviously-not-a-real-one\n").unwrap();
+        fs::set_permissions(room.env_file(), fs::Permissions::from_mode(0o600)).unwrap();
+        chown(room.env_file(), Some(uid), Some(uid)).unwrap();
+        room
+    }
+
+    fn envward(&self) -> PathBuf {
+        self.0.path().join("envward")
+    }
+
+    fn env_file(&self) -> PathBuf {
+        self.0.path().join("app.env")
+    }
+
+    /// Starts a shell that waits under `envward run`.
+    fn run(&self, uid: u32, mode: &str) -> Started {
+        self.run_command(uid, mode, &["sh", "-c", WAIT])
+    }
+
+    fn run_command(&self, uid: u32, mode: &str, program: &[&str]) -> Started {
+        let mut command = Command::new(self.envward());
+        command.args(["run", "--no-config", "--quiet", "--no-core", "--mode", mode]);
+        Started::new(command.arg("--env-file").arg(self.env_file()).arg("--").args(program), uid)
+    }
+
+    /// Lets `uid` ask.
+    fn status(&self, uid: u32, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.envward());
+        become_user(&mut command, uid);
+        command.arg("status").args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Lets `uid` ask about a process; returns the exit status and the facts.
+    fn facts(&self, uid: u32, pid: u32) -> (i32, Value) {
+        let output = self.status(uid, &["--json", &pid.to_string()]);
+        let facts = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), facts)
+    }
+}
+
+fn become_user(command: &mut Command, uid: u32) {
+    command.current_dir("/");
+    if uid != ROOT {
+        command.uid(uid).gid(uid);
+    }
+}
+
+/// A process that was started, and the program that told its number. Ends with its input.
+struct Started {
+    child: Child,
+    program: u32,
+}
+
+impl Started {
+    fn new(command: &mut Command, uid: u32) -> Self {
+        become_user(command, uid);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let program = line.trim().parse().unwrap_or_else(|_| panic!("the program did not start"));
+        Self { child, program }
+    }
+
+    fn plain(uid: u32) -> Self {
+        Self::new(Command::new("sh").args(["-c", WAIT]), uid)
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// What a fact looks like when it is known.
+fn known(value: impl Into<Value>) -> Value {
+    json!({ "value": value.into() })
+}
+
+fn refused() -> Value {
+    known(json!({"environ": "refused", "memory": "refused"}))
+}
+
+/// Secret memory as every program under envward has it.
+fn assert_secret_memory(facts: &Value) {
+    let mappings = facts["secret_memory"]["value"].as_array().unwrap();
+    assert_eq!(mappings.len(), 1, "{facts:#}");
+    assert_eq!(mappings[0]["kind"], "memfd_secret");
+    assert_eq!(mappings[0]["permissions"], "rw-s");
+    assert_eq!(mappings[0]["locked"], true);
+    assert_eq!(mappings[0]["dont_dump"], true);
+    assert!(mappings[0]["size_bytes"].as_u64().unwrap() >= 4096);
+    assert_eq!(facts["secret_descriptors"], known(json!([])));
+}
+
+fn assert_unknown(facts: &Value, names: &[&str]) {
+    for name in names {
+        let reason = facts[name]["unknown"].as_str().unwrap_or_else(|| panic!("{name} is known: {facts:#}"));
+        assert!(reason.ends_with("run as root"), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn a_plain_process_has_nothing() {
+    let room = Room::new(NOBODY);
+    let plain = Started::plain(NOBODY);
+    for asking in [ROOT, NOBODY] {
+        let (code, facts) = room.facts(asking, plain.program);
+        assert_eq!(code, 1);
+        assert_eq!(facts["schema"], "envward.status/1");
+        assert_eq!(facts["pid"], plain.program);
+        assert_eq!(facts["uid"], NOBODY);
+        assert_eq!(facts["mode"], known("none"));
+        assert_eq!(facts["secret_memory"], known(json!([])));
+        assert_eq!(facts["dumpable"], known(true), "{facts:#}");
+        assert_eq!(facts["same_user_access"]["value"]["environ"], "granted");
+        assert_eq!(facts["seccomp"], known("none"));
+        assert_eq!(facts["supervisor"], known(Value::Null));
+        assert_eq!(facts["tracer"], known(Value::Null));
+    }
+}
+
+#[test]
+fn a_plain_process_of_root_is_dumpable_though_weaker_processes_are_refused() {
+    let room = Room::new(ROOT);
+    let plain = Started::plain(ROOT);
+    let (_, facts) = room.facts(ROOT, plain.program);
+    assert_eq!(facts["dumpable"], known(true), "{facts:#}");
+    assert_eq!(facts["mode"], known("none"));
+}
+
+#[test]
+fn the_full_mode_is_seen() {
+    let room = Room::new(ROOT);
+    let started = room.run(ROOT, "full");
+    let (code, facts) = room.facts(ROOT, started.program);
+    assert_eq!((code, &facts["mode"]), (0, &known("full")), "{facts:#}");
+    assert_secret_memory(&facts);
+    assert_eq!(facts["dumpable"], known(false));
+    assert_eq!(facts["same_user_access"], refused());
+    assert_eq!(facts["seccomp"], known("filter"));
+    assert_eq!(facts["core_limit_bytes"], known(0));
+    assert_eq!(facts["supervisor"]["value"]["pid"], started.child.id());
+    assert_eq!(facts["supervisor"]["value"]["has_cap_sys_ptrace"], true);
+}
+
+#[test]
+fn a_program_of_another_user_in_the_full_mode_is_refused_to_its_user() {
+    let room = Room::new(ROOT);
+    let become_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", WAIT];
+    let started = room.run_command(ROOT, "full", &become_nobody);
+    let (code, facts) = room.facts(ROOT, started.program);
+    assert_eq!((code, &facts["mode"]), (0, &known("full")), "{facts:#}");
+    assert_eq!(facts["uid"], NOBODY);
+    assert_eq!(facts["dumpable"], known(false));
+    assert_eq!(facts["same_user_access"], refused());
+    // The same, asked by the program's own user: nothing is guessed.
+    let (code, facts) = room.facts(NOBODY, started.program);
+    assert_eq!((code, &facts["dumpable"]), (1, &known(false)));
+    assert_unknown(&facts, &["mode", "secret_memory", "secret_descriptors", "supervisor", "executable"]);
+}
+
+#[test]
+fn the_supervised_mode_is_seen() {
+    let room = Room::new(NOBODY);
+    let started = room.run(NOBODY, "supervised");
+    let (code, facts) = room.facts(ROOT, started.program);
+    assert_eq!((code, &facts["mode"]), (0, &known("supervised")), "{facts:#}");
+    assert_secret_memory(&facts);
+    assert_eq!(facts["dumpable"], known(true));
+    assert_eq!(facts["no_new_privs"], known(true));
+    assert_eq!(facts["supervisor"]["value"]["pid"], started.child.id());
+    assert_eq!(facts["supervisor"]["value"]["uid"], NOBODY);
+    assert_eq!(facts["supervisor"]["value"]["has_cap_sys_ptrace"], false);
+    // Its own user may look into it, and not into its supervisor.
+    let (code, facts) = room.facts(NOBODY, started.program);
+    assert_eq!((code, &facts["dumpable"]), (0, &known(true)));
+    assert_secret_memory(&facts);
+    assert_unknown(&facts, &["mode", "supervisor"]);
+    let reason = facts["supervisor"]["unknown"].as_str().unwrap();
+    assert!(reason.contains(&format!("{} (envward)", started.child.id())), "{reason}");
+}
+
+#[test]
+fn the_sealed_mode_is_seen() {
+    let room = Room::new(NOBODY);
+    let started = room.run(NOBODY, "sealed");
+    let (code, facts) = room.facts(ROOT, started.program);
+    assert_eq!((code, &facts["mode"]), (0, &known("sealed")), "{facts:#}");
+    assert_secret_memory(&facts);
+    assert_eq!(facts["dumpable"], known(false));
+    assert_eq!(facts["same_user_access"], refused());
+    assert_eq!(facts["supervisor"]["value"]["pid"], started.child.id());
+}
+
+#[test]
+fn a_supervisor_is_known_as_one() {
+    let room = Room::new(ROOT);
+    let started = room.run(ROOT, "full");
+    let (code, facts) = room.facts(ROOT, started.child.id());
+    assert_eq!((code, &facts["mode"]), (0, &known("supervisor")), "{facts:#}");
+    assert_eq!(facts["dumpable"], known(false));
+    assert_eq!(facts["secret_descriptors"], known(json!([])));
+    for mapping in facts["secret_memory"]["value"].as_array().unwrap() {
+        assert_eq!(mapping["dont_fork"], true);
+    }
+}
+
+#[test]
+fn an_open_secret_descriptor_is_found() {
+    let room = Room::new(ROOT);
+    let descriptor = memory::memfd_secret().unwrap();
+    let (_, facts) = room.facts(ROOT, std::process::id());
+    let found = facts["secret_descriptors"]["value"].as_array().unwrap();
+    assert!(found.contains(&descriptor.as_raw_fd().into()), "{facts:#}");
+}
+
+#[test]
+fn somebody_elses_process_is_not_guessed_at() {
+    let room = Room::new(ROOT);
+    let started = room.run(ROOT, "full");
+    let (code, facts) = room.facts(NOBODY, started.program);
+    assert_eq!(code, 1);
+    let facts_of_others = ["mode", "secret_memory", "secret_descriptors", "dumpable", "same_user_access", "supervisor"];
+    assert_unknown(&facts, &facts_of_others);
+}
+
+#[test]
+fn the_table_tells_the_same_and_neither_value_nor_address() {
+    let room = Room::new(NOBODY);
+    let started = room.run(NOBODY, "sealed");
+    let output = room.status(ROOT, &[&started.program.to_string()]);
+    assert_eq!(output.status.code(), Some(0));
+    let table = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "ok    mode            sealed",
+        "ok    secret memory",
+        "ok    descriptors     none refers to secret memory",
+        "ok    dumpable        no",
+        "ok    same user       environ refused, mem refused",
+    ] {
+        assert!(table.contains(line), "{line}:\n{table}");
+    }
+    assert!(!table.contains("obviously-not"));
+    let maps = fs::read_to_string(format!("/proc/{}/maps", started.program)).unwrap();
+    let secret = maps.lines().find(|line| line.ends_with("/secretmem (deleted)")).unwrap();
+    assert!(!table.contains(secret.split('-').next().unwrap()));
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_said() {
+    let room = Room::new(ROOT);
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let mut ended = Command::new("true").spawn().unwrap();
+    while !fs::read_to_string(format!("/proc/{}/stat", ended.id())).unwrap().contains(") Z ") {
+        thread::sleep(Duration::from_millis(5));
+    }
+    for (pid, code, message) in [
+        (gone.id().to_string(), 1, format!("there is no process {}", gone.id())),
+        (ended.id().to_string(), 1, format!("process {} has ended", ended.id())),
+        ("0".to_owned(), 2, "0 is not the number of a process".to_owned()),
+        ("x".to_owned(), 2, "invalid value 'x'".to_owned()),
+    ] {
+        let output = room.status(ROOT, &[&pid]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(&message), "{stderr}");
+        assert!(output.stdout.is_empty());
+    }
+    ended.wait().unwrap();
+}
+
+#[test]
+fn a_thread_is_named_as_one_of_its_process() {
+    let room = Room::new(ROOT);
+    let (tell, told) = mpsc::channel();
+    let (release, held) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let own = fs::read_link("/proc/thread-self").unwrap();
+        tell.send(own.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
+        let _ = held.recv();
+    });
+    let output = room.status(ROOT, &[&told.recv().unwrap()]);
+    drop(release);
+    thread.join().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains(&format!("is a thread of process {}", std::process::id())), "{stderr}");
+}
