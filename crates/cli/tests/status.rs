@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use envward_kernel::memory;
+use envward_secret::{Backing, Region};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -33,7 +34,10 @@ impl Room {
         assert_eq!(fs::metadata("/proc/self").unwrap().uid(), ROOT, "run the tests as root");
         let room = Self(tempfile::tempdir().unwrap());
         fs::set_permissions(room.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_envward"), room.envward()).unwrap();
+        // By another process: a child of another test could hold a copy open that we are writing,
+        // and nothing executes a file that is being written.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_envward")).arg(room.envward()).status();
+        assert!(copied.unwrap().success());
         fs::write(room.env_file(), "FAKE_TOKEN=obviously-not-a-real-one\n").unwrap();
         fs::set_permissions(room.env_file(), fs::Permissions::from_mode(0o600)).unwrap();
         chown(room.env_file(), Some(uid), Some(uid)).unwrap();
@@ -251,6 +255,39 @@ fn an_open_secret_descriptor_is_found() {
     let (_, facts) = room.facts(ROOT, std::process::id());
     let found = facts["secret_descriptors"]["value"].as_array().unwrap();
     assert!(found.contains(&descriptor.as_raw_fd().into()), "{facts:#}");
+}
+
+#[test]
+fn the_fallback_is_told_from_secret_memory() {
+    let room = Room::new(ROOT);
+    let region = Region::new(5000, Backing::Locked).unwrap();
+    let (code, facts) = room.facts(ROOT, std::process::id());
+    let mappings = facts["secret_memory"]["value"].as_array().unwrap();
+    let found: Vec<_> = mappings.iter().filter(|mapping| mapping["kind"] == "locked_memory").collect();
+    assert_eq!((code, found.len()), (0, 1), "{facts:#}");
+    assert_eq!(found[0]["size_bytes"], 8192);
+    for flag in ["locked", "dont_dump", "dont_fork"] {
+        assert_eq!(found[0][flag], true, "{flag}");
+    }
+    drop(region);
+}
+
+/// The capability on the executable is for its user's own processes.
+#[test]
+fn with_the_file_capability_a_user_sees_its_own_and_nothing_of_others() {
+    let room = Room::new(NOBODY);
+    let setcap = Command::new("setcap").arg("cap_sys_ptrace=ep").arg(room.envward()).status();
+    assert!(setcap.unwrap_or_else(|error| panic!("setcap: {error}: apt-get install libcap2-bin")).success());
+    let started = room.run(NOBODY, "full");
+    let (code, facts) = room.facts(NOBODY, started.program);
+    assert_eq!((code, &facts["dumpable"]), (0, &known(false)), "{facts:#}");
+    assert_eq!(facts["secret_memory"]["value"][0]["kind"], "memfd_secret");
+    assert_unknown(&facts, &["secret_descriptors", "supervisor"]);
+    assert_eq!(room.facts(ROOT, started.program).1["mode"], known("full"));
+    let roots = Started::plain(ROOT);
+    let (code, facts) = room.facts(NOBODY, roots.program);
+    assert_eq!(code, 1);
+    assert_unknown(&facts, &["mode", "secret_memory", "secret_descriptors", "dumpable", "executable"]);
 }
 
 #[test]

@@ -81,23 +81,28 @@ impl Process {
     }
 
     /// The numbers of its descriptors whose links `matches` likes, of all its threads.
+    ///
+    /// `CAP_SYS_PTRACE` is of no help with the directory, which belongs to root when the process
+    /// is not dumpable.
     pub(crate) fn descriptors(&self, matches: impl Fn(&str) -> bool) -> Fact<Vec<u32>> {
-        self.with_privilege(|| {
-            let mut found = Vec::new();
-            for task in numbers(&below(&self.directory, "task"))? {
-                let table = format!("{}/{task}/fd", below(&self.directory, "task"));
-                for number in numbers(&table)? {
-                    // It may have been closed meanwhile.
-                    let link = fs::read_link(format!("{table}/{number}")).unwrap_or_default();
-                    if link.to_str().is_some_and(&matches) && !found.contains(&number) {
-                        found.push(number);
-                    }
+        self.list_descriptors(matches).map_or_else(|error| self.denied(&error), Fact::Value)
+    }
+
+    fn list_descriptors(&self, matches: impl Fn(&str) -> bool) -> io::Result<Vec<u32>> {
+        let tasks = below(&self.directory, "task");
+        let mut found = Vec::new();
+        for task in numbers(&tasks)? {
+            let table = format!("{tasks}/{task}/fd");
+            for number in numbers(&table)? {
+                // It may have been closed meanwhile.
+                let link = fs::read_link(format!("{table}/{number}")).unwrap_or_default();
+                if link.to_str().is_some_and(&matches) && !found.contains(&number) {
+                    found.push(number);
                 }
             }
-            found.sort_unstable();
-            Ok(found)
-        })
-        .map_or_else(|error| self.denied(&error), Fact::Value)
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// Why something could not be read.

@@ -35,10 +35,16 @@ pub(crate) fn render(facts: &Facts) -> String {
         };
         (Mark::of(!dumpable), text.to_owned())
     });
+    // A process that is not dumpable is closed whatever else is open.
+    let closed = facts.dumpable.value() == Some(&false);
     table.row("same user", &facts.same_user_access, |access| {
-        let good = access.environ == Answer::Refused && access.memory == Answer::Refused;
-        let text = format!("environ {}, mem {}", answer(access.environ), answer(access.memory));
-        (Mark::of(good), text)
+        let mark = match (access.environ, access.memory) {
+            (Answer::Refused, Answer::Refused) if closed => Mark::Good,
+            // Refused for capabilities that an equal need not lack.
+            (Answer::Refused, Answer::Refused) => Mark::Neutral,
+            _ => Mark::Open,
+        };
+        (mark, format!("environ {}, mem {}", answer(access.environ), answer(access.memory)))
     });
     table.row("supervisor", &facts.supervisor, |supervisor| match supervisor {
         Some(who) => {
@@ -68,8 +74,6 @@ pub(crate) fn render(facts: &Facts) -> String {
         Limit::Bytes(bytes) => (Mark::Neutral, format!("up to {bytes} bytes, without secret memory")),
         Limit::Unlimited => (Mark::Neutral, "unlimited, without secret memory".to_owned()),
     });
-    // A process that is not dumpable is as closed without these settings.
-    let closed = facts.dumpable.value() == Some(&false);
     table.row("Yama", &facts.yama_ptrace_scope, |scope| setting("ptrace_scope", *scope, 1, closed));
     table.row("perf", &facts.perf_event_paranoid, |level| setting("perf_event_paranoid", *level, 3, closed));
     table.0
