@@ -124,7 +124,7 @@ fn short_values_that_are_copied() {
             let command = [ask(&[routes.as_os_str(), route.as_ref()]), ask(&[leaf.as_os_str()])].concat();
             let trial = Trial::new(&stage.room, &stage.envward, &[&secret], command).identity(identity);
             for plain in [true, false] {
-                let mut running = if plain { trial.start_plainly() } else { trial.start_under_envward() };
+                let running = if plain { trial.start_plainly() } else { trial.start_under_envward() };
                 running.expect_reads(std::slice::from_ref(&leaf), 50);
                 let listed = environ_of(&running, &leaf).iter().any(|entry| entry.starts_with("PIN="));
                 assert_eq!(listed, plain, "{identity:?} {route}");
