@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "reads and overwrites the strings of `environ`")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::io;
 use std::marker::PhantomData;
@@ -19,6 +20,12 @@ unsafe extern "C" {
 }
 
 static HELD: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The complete strings, between one use and the next: after a wipe they cannot be found
+    /// again, because wiped bytes look like empty strings.
+    static KNOWN: Cell<Option<Vec<*mut c_char>>> = const { Cell::new(None) };
+}
 
 /// Exclusive access to this process's environment strings.
 ///
@@ -45,7 +52,7 @@ impl InitialEnv {
         if HELD.swap(true, Ordering::Acquire) {
             return Err(AcquireError::Held);
         }
-        Ok(Self { complete: complete_strings(), not_send: PhantomData })
+        Ok(Self { complete: KNOWN.take().map_or_else(complete_strings, Some), not_send: PhantomData })
     }
 
     /// The null-terminated array of the strings.
@@ -150,9 +157,7 @@ fn complete_strings() -> Option<Vec<*mut c_char>> {
         // SAFETY: the kernel says that [start, end) is our environment area, whose last byte
         // is the NUL of the last string.
         let length = unsafe { CStr::from_ptr(string) }.count_bytes();
-        if length > 0 {
-            strings.push(string);
-        }
+        strings.push(string);
         next += length + 1;
     }
     strings.push(ptr::null_mut());
@@ -161,6 +166,7 @@ fn complete_strings() -> Option<Vec<*mut c_char>> {
 
 impl Drop for InitialEnv {
     fn drop(&mut self) {
+        KNOWN.set(self.complete.take());
         HELD.store(false, Ordering::Release);
     }
 }

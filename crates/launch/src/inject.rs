@@ -160,8 +160,12 @@ impl Fresh {
     ///
     /// # Errors
     /// See [`InjectError`].
-    pub fn new(tracee: Stopped, gadgets: &mut Gadgets, stepping: Stepping) -> Result<Self, InjectError> {
-        let registers = tracee.registers().map_err(tracing("read the registers"))?;
+    pub fn new(
+        tracee: Stopped,
+        registers: Registers,
+        gadgets: &mut Gadgets,
+        stepping: Stepping,
+    ) -> Result<Self, InjectError> {
         let stack = read_stack(tracee.tid(), &registers)?;
         let gadget = find_gadget(tracee.tid(), &registers, &stack, gadgets)?;
         Ok(Self { tracee, registers, stack, gadget, stepping })
@@ -357,8 +361,9 @@ impl Wait<'_> {
     /// Waits for the trap of `running`, which may be stopped on its way there.
     fn for_trap(&mut self, mut running: Running, stepping: Stepping) -> Result<(Running, Notification), InjectError> {
         let waiting = tracing("wait for the trap");
-        // Signals wait for the main loop, so once there is one their descriptor stays readable.
-        let mut signals = Some(self.signals);
+        // Signals wait for the main loop, so once there is one their descriptor stays readable:
+        // every other time we look at the trap alone, and the first time it is there.
+        let mut signals = None;
         loop {
             let patience = if signals.is_some() { PATIENCE } else { GLANCE };
             let [trap, stop] = poll::wait([Some(self.listener.as_fd()), signals], Some(patience)).map_err(&waiting)?;
@@ -373,7 +378,7 @@ impl Wait<'_> {
             match running.try_wait().map_err(&waiting)? {
                 Err(still) => {
                     running = still;
-                    signals = if stop.readable { None } else { Some(self.signals) };
+                    signals = if stop.readable || signals.is_some() { None } else { Some(self.signals) };
                 }
                 Ok(Outcome::Gone(ending)) => return Err(InjectError::Gone(ending)),
                 Ok(Outcome::Stopped(stopped, reason)) => {

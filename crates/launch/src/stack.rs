@@ -115,7 +115,11 @@ impl InitialStack {
 /// Bytes of a null-terminated array of `pointers`.
 #[must_use]
 pub fn pointer_array(pointers: &[u64], pointer_size: usize) -> Vec<u8> {
-    pointers.iter().chain([&0]).flat_map(|pointer| pointer.to_le_bytes().into_iter().take(pointer_size)).collect()
+    let mut bytes = Vec::with_capacity((pointers.len() + 1) * pointer_size);
+    for pointer in pointers.iter().chain([&0]) {
+        bytes.extend_from_slice(&pointer.to_le_bytes()[..pointer_size]);
+    }
+    bytes
 }
 
 /// The pointers in `bytes` up to the first null one, and whether there was one.

@@ -18,7 +18,7 @@ use crate::inject::InjectError;
 use crate::mode::{Attempt, Protection};
 use crate::service::{self, Notifications};
 use crate::supervise::{First, Permit, Report, Supervisor};
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 
 /// What to start.
 #[derive(Debug)]
@@ -136,7 +136,13 @@ pub fn start<'a>(
     let watch = signals.as_fd().try_clone_to_owned().map_err(preparing("watch for children"))?;
     let group = Group::leave();
     let mut supervisor = Supervisor::new(listener, watch, image, permit, command.protection, cookie, home, report);
-    let program = supervisor.start(program, mask, companion, First { carry, inherited })?;
+    let stopped = supervisor.start(program, First { carry, inherited })?;
+    let program = stopped.tid();
+    // What was pending for us when we became envward is pending for the program now.
+    while let Some(received) = signals.next().map_err(preparing("receive signals"))? {
+        tree::forward(&received, program, &group);
+    }
+    supervisor.release(stopped, mask, companion)?;
     // From now on nobody waits in vain for the end of a pipe because we hold the other side.
     descriptor::close_inherited();
     descriptor::close_standard_input_and_output();

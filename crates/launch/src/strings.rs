@@ -33,7 +33,8 @@ impl<'a> Window<'a> {
     /// `reach` is at most a page.
     pub fn move_to(&mut self, addresses: &[usize], reach: usize) -> usize {
         let page = page_size();
-        self.pages.clear();
+        // A later position may use fewer pages of the buffer than this one.
+        self.wipe();
         let mut covered = 0;
         for &address in addresses {
             let (first, last) = (address - address % page, address + reach - 1);
@@ -93,7 +94,7 @@ impl<'a> Window<'a> {
     pub fn equals(&mut self, address: usize, expected: &[u8]) -> bool {
         let page = page_size();
         let mut matched = 0;
-        self.pages.clear();
+        self.wipe();
         loop {
             let next = address + matched;
             let length = page - next % page;
@@ -112,11 +113,13 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Wipes what the window has shown.
-    pub fn wipe(self) {
-        self.buffer.fill(0);
+    /// Wipes what the window shows.
+    pub fn wipe(&mut self) {
+        let shown = self.pages.len().max(1) * page_size();
+        self.buffer[..shown].fill(0);
         // The next use reads it, so the compiler keeps this.
         std::hint::black_box(&self.buffer);
+        self.pages.clear();
     }
 }
 

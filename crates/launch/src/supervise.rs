@@ -274,42 +274,39 @@ impl<'a> Supervisor<'a> {
         self.flights.len() < SLOTS
     }
 
-    /// Puts the secrets into the first program, which has stopped after its `execve`.
-    /// Returns its process id, which `fork_away` changes.
+    /// Puts the secrets into the first program, which has stopped after its `execve`. It stays
+    /// stopped before its first instruction; `fork_away` has changed its process id.
     ///
     /// # Errors
     /// See [`InjectError`]; the program has been killed then.
-    pub fn start(
-        &mut self,
-        program: Running,
-        mask: SignalSet,
-        companion: Companion,
-        first: First,
-    ) -> Result<i32, InjectError> {
-        let stopped =
-            match program.wait().map_err(|source| InjectError::Trace { step: "wait for the program", source })? {
-                Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
-                Outcome::Stopped(stopped, _) => stopped,
-            };
+    pub fn start(&mut self, program: Running, first: First) -> Result<Stopped, InjectError> {
+        let tracing = |step| move |source| InjectError::Trace { step, source };
+        let stopped = match program.wait().map_err(tracing("wait for the program"))? {
+            Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
+            Outcome::Stopped(stopped, _) => stopped,
+        };
         let pid = stopped.tid();
         let result = stopped
             .set_events(Events::None)
-            .map_err(|source| InjectError::Trace { step: "choose the tracing options", source })
-            .and_then(|()| self.inject(stopped, Role::First(first)));
-        match result {
-            Ok(tracee) => {
-                let pid = tracee.tid();
-                companion.release(pid, &self.home);
-                detach(tracee, mask).map_err(|source| InjectError::Trace { step: "detach", source })?;
-                self.home.come_back(true);
-                self.counters.injected += 1;
-                Ok(pid)
-            }
-            Err(error) => {
-                let _ = signal::send(pid, 9);
-                Err(error)
-            }
+            .map_err(tracing("choose the tracing options"))
+            .and_then(|()| stopped.registers().map_err(tracing("read the registers")))
+            .and_then(|registers| self.inject(stopped, registers, Role::First(first)));
+        if result.is_err() {
+            let _ = signal::send(pid, 9);
         }
+        result
+    }
+
+    /// Lets the first program run.
+    ///
+    /// # Errors
+    /// When it was killed meanwhile.
+    pub fn release(&mut self, program: Stopped, mask: SignalSet, companion: Companion) -> Result<(), InjectError> {
+        companion.release(program.tid(), &self.home);
+        detach(program, mask).map_err(|source| InjectError::Trace { step: "detach", source })?;
+        self.home.come_back(true);
+        self.counters.injected += 1;
+        Ok(())
     }
 
     /// Handles what is waiting: a queued notification, or one that the listener announces.
@@ -400,7 +397,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         let pid = stopped.tid();
-        match self.inject(stopped, Role::Later { carry }) {
+        match self.inject(stopped, now, Role::Later { carry }) {
             Ok(tracee) => {
                 self.counters.injected += 1;
                 companion.release(pid, &self.home);
@@ -557,8 +554,8 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Puts what it may have into a new program.
-    fn inject(&mut self, stopped: Stopped, role: Role) -> Result<Stopped, InjectError> {
-        let mut fresh = Fresh::new(stopped, &mut self.gadgets, self.stepping)?;
+    fn inject(&mut self, stopped: Stopped, registers: Registers, role: Role) -> Result<Stopped, InjectError> {
+        let mut fresh = Fresh::new(stopped, registers, &mut self.gadgets, self.stepping)?;
         if fresh.is_privileged() {
             return Ok(fresh.into_tracee());
         }

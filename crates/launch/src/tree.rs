@@ -119,12 +119,7 @@ impl<'a> Tree<'a> {
     }
 
     fn forward(&self, received: &Received) {
-        // The program may have ended already; then there is nobody to tell.
-        let _ = match forwarding::decide(received, process::id(), self.group.is_session_leader()) {
-            Forward::No => Ok(()),
-            Forward::Plain => signal::send(self.program, received.signal),
-            Forward::WithValue => signal::send_with_value(self.program, received),
-        };
+        forward(received, self.program, &self.group);
     }
 
     /// Takes note of everything that happened to processes; says how the program ended, when
@@ -152,10 +147,13 @@ impl<'a> Tree<'a> {
         match self.group.stop_with(self.program, signal)? {
             Stopped::Ended(ending) => Ok(Some(ending)),
             Stopped::Continued { program } => {
-                // The signal that woke us waits in the queue: it is the program's only if it
-                // was sent to us alone.
+                // Nothing but a SIGCONT wakes us. If it was sent to us alone the program gets it
+                // here and not from the queue, where a stop signal that came later replaces it.
+                if !program {
+                    let _ = signal::send(self.program, SIGCONT);
+                }
                 while let Some(received) = self.signals.next()? {
-                    if !(program && received.signal == SIGCONT) {
+                    if received.signal != SIGCONT {
                         self.forward(&received);
                     }
                 }
@@ -163,6 +161,16 @@ impl<'a> Tree<'a> {
             }
         }
     }
+}
+
+/// Sends a signal that we have received on to the program, if it is meant for it.
+pub(crate) fn forward(received: &Received, program: i32, group: &Group) {
+    // The program may have ended already; then there is nobody to tell.
+    let _ = match forwarding::decide(received, process::id(), group.is_session_leader()) {
+        Forward::No => Ok(()),
+        Forward::Plain => signal::send(program, received.signal),
+        Forward::WithValue => signal::send_with_value(program, received),
+    };
 }
 
 const SIGCHLD: i32 = 17;

@@ -38,7 +38,8 @@ impl Region {
     /// The step that failed with the kernel's answer; see [`RegionError`].
     pub fn new(len: usize, backing: Backing) -> Result<Self, RegionError> {
         // The descriptor is closed here: nobody can steal a closed one.
-        Self::map(len, backing).map(|(region, _fd)| region)
+        let (fd, _) = create(len, backing)?;
+        Self::place(fd.as_fd(), len, backing)
     }
 
     /// A region of `len` bytes that is to be mapped by another process.
@@ -94,18 +95,6 @@ impl Region {
         Self::place(fd.as_fd(), len, backing)
     }
 
-    fn map(len: usize, backing: Backing) -> Result<(Self, OwnedFd), RegionError> {
-        let failed = |step| move |source| RegionError::new(backing, step, len, source);
-        let fd = match backing {
-            Backing::MemfdSecret => memory::memfd_secret(),
-            Backing::Locked => memory::memfd_create(c"envward"),
-        }
-        .map_err(failed(Step::Create))?;
-        let body = body_len(len).map_err(failed(Step::Reserve))?;
-        memory::set_len(fd.as_fd(), body).map_err(failed(Step::Resize))?;
-        Ok((Self::place(fd.as_fd(), len, backing)?, fd))
-    }
-
     /// Maps the file between two guard pages and writes the canary.
     fn place(fd: BorrowedFd<'_>, len: usize, backing: Backing) -> Result<Self, RegionError> {
         let failed = |step| move |source| RegionError::new(backing, step, len, source);
@@ -154,6 +143,19 @@ impl Region {
     }
 }
 
+/// Makes the file behind a region, and says how long it is.
+fn create(len: usize, backing: Backing) -> Result<(OwnedFd, usize), RegionError> {
+    let failed = |step| move |source| RegionError::new(backing, step, len, source);
+    let fd = match backing {
+        Backing::MemfdSecret => memory::memfd_secret(),
+        Backing::Locked => memory::memfd_create(c"envward"),
+    }
+    .map_err(failed(Step::Create))?;
+    let body = body_len(len).map_err(failed(Step::Reserve))?;
+    memory::set_len(fd.as_fd(), body).map_err(failed(Step::Resize))?;
+    Ok((fd, body))
+}
+
 /// Whole pages for `len` bytes.
 fn body_len(len: usize) -> io::Result<usize> {
     len.max(1).checked_next_multiple_of(memory::page_size()).ok_or_else(too_large)
@@ -184,42 +186,62 @@ impl fmt::Debug for Region {
     }
 }
 
-/// A region that another process is to map: it keeps its descriptor.
+/// Memory that another process is to map: it keeps its descriptor, and is here for as long as it
+/// takes to fill it, so it has neither guard pages nor a canary.
 ///
 /// Dropped without [`deliver`](Self::deliver) it is wiped like any other.
 pub struct Delivery {
-    region: Region,
+    memory: Filling,
+    len: usize,
+    backing: Backing,
     fd: OwnedFd,
+}
+
+/// The memory of a delivery.
+struct Filling {
+    mapping: Mapping,
+    /// False once the bytes belong to whoever maps the descriptor.
+    wipe: bool,
 }
 
 impl Delivery {
     pub(crate) fn new(len: usize, backing: Backing) -> Result<Self, RegionError> {
-        let (region, fd) = Region::map(len, backing)?;
-        Ok(Self { region, fd })
+        let failed = |step| move |source| RegionError::new(backing, step, len, source);
+        let (fd, body) = create(len, backing)?;
+        let mapping = Mapping::shared(fd.as_fd(), body).map_err(failed(Step::Map))?;
+        if backing == Backing::Locked {
+            mapping.lock(0, body).map_err(failed(Step::Lock))?;
+            mapping.advise(0, body, Advice::DontDump).map_err(failed(Step::Advise))?;
+        }
+        Ok(Self { memory: Filling { mapping, wipe: true }, len, backing, fd })
     }
 
     /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        self.region.as_slice()
+        // SAFETY: the mapping has at least `len` initialised bytes that only this delivery
+        // refers to, for as long as it lives.
+        unsafe { std::slice::from_raw_parts(self.memory.mapping.base().as_ptr(), self.len) }
     }
 
     /// The bytes, to be changed.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.region.as_mut_slice()
+        // SAFETY: as in `as_slice`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.mapping.base().as_ptr(), self.len) }
     }
 
     /// The length in bytes that the other process maps: whole pages.
     #[must_use]
     pub fn mapped_len(&self) -> usize {
-        self.region.body_len()
+        self.memory.mapping.size()
     }
 
-    /// Gives the bytes to a child that is to be forked, which can [unpack](Region::unpack) them.
+    /// Gives the bytes to a child that is to be forked, which can [unpack](Region::unpack) them;
+    /// `None` when they were given away already.
     #[must_use = "dropping the parcel destroys the bytes"]
     pub fn pack(self) -> Parcel {
-        let (len, backing) = (self.region.len, self.region.backing);
+        let (len, backing) = (self.len, self.backing);
         Parcel { fd: self.deliver(), len, backing }
     }
 
@@ -232,11 +254,24 @@ impl Delivery {
     /// pages are not locked again until that process does so.
     #[must_use = "closing the descriptor destroys the bytes"]
     pub fn deliver(self) -> OwnedFd {
-        let Self { mut region, fd } = self;
-        region.check_canary();
-        region.slack().fill(0);
-        region.wipe = false;
+        let Self { mut memory, fd, .. } = self;
+        memory.wipe = false;
         fd
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        if self.wipe {
+            // SAFETY: the mapping is aligned to a page and a multiple of one long.
+            unsafe { wipe(self.mapping.base().as_ptr(), self.mapping.size()) };
+        }
+    }
+}
+
+impl AsFd for Delivery {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -248,15 +283,13 @@ pub struct Parcel {
     backing: Backing,
 }
 
-impl AsFd for Delivery {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("region", &self.region).finish_non_exhaustive()
+        f.debug_struct("Delivery")
+            .field("len", &self.len)
+            .field("backing", &self.backing)
+            .field("bytes", &format_args!("[redacted]"))
+            .finish_non_exhaustive()
     }
 }
 
