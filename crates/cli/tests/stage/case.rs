@@ -1,0 +1,50 @@
+//! Who runs a program, and with what in between.
+
+use super::USER;
+
+/// One way of starting a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// For messages.
+    pub name: &'static str,
+    /// The user; none for root.
+    pub uid: Option<u32>,
+    /// The mode asked of envward; none for a direct `execve`.
+    pub mode: Option<&'static str>,
+    /// The copy of envward to use.
+    pub binary: &'static str,
+}
+
+/// A direct `execve` as root.
+pub const DIRECT: Case = Case { name: "direct", uid: None, mode: None, binary: "" };
+
+/// A direct `execve` as an ordinary user.
+pub const DIRECT_USER: Case = Case { name: "direct, user", uid: Some(USER), mode: None, binary: "" };
+
+/// envward as root.
+pub const FULL: Case = Case { name: "full", uid: None, mode: Some("full"), binary: "envward" };
+
+/// envward as an ordinary user, with the file capability.
+pub const FULL_USER: Case = Case { name: "full, user", uid: Some(USER), mode: Some("full"), binary: "envward-capable" };
+
+/// envward as an ordinary user without any privilege.
+pub const SUPERVISED: Case = Case { name: "supervised", uid: Some(USER), mode: Some("supervised"), binary: "envward" };
+
+/// The same, with programs that may not start others with secrets.
+pub const SEALED: Case = Case { name: "sealed", uid: Some(USER), mode: Some("sealed"), binary: "envward" };
+
+/// Every way through envward.
+pub const ALL: [Case; 4] = [FULL, FULL_USER, SUPERVISED, SEALED];
+
+/// Every way in which descendants get their secrets too.
+pub const SUPERVISING: [Case; 3] = [FULL, FULL_USER, SUPERVISED];
+
+impl Case {
+    /// What this case is measured against: the same user without envward.
+    pub fn reference(&self) -> Self {
+        match self.uid {
+            None => DIRECT,
+            Some(_) => DIRECT_USER,
+        }
+    }
+}
