@@ -100,7 +100,7 @@ fn a_program_without_handler_stops_and_continues() {
 
 #[test]
 fn stopping_again_works_as_the_first_time() {
-    let expected = vec![Ended::Stopped(20), Ended::Continued].repeat(5);
+    let expected = [Ended::Stopped(20), Ended::Continued].repeat(5);
     equal(&ALL, &expected, |case| {
         let mut job = started(case, "wait");
         let mut seen = Vec::new();

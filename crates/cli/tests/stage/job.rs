@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -435,10 +435,7 @@ fn by_line(source: impl std::io::Read + Send + 'static) -> Receiver<String> {
 }
 
 fn next(lines: &Receiver<String>, patience: Duration) -> Option<String> {
-    match lines.recv_timeout(patience) {
-        Ok(line) => Some(line),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    lines.recv_timeout(patience).ok()
 }
 
 fn drain(lines: Option<&Receiver<String>>) -> Vec<String> {
