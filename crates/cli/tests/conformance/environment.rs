@@ -149,9 +149,8 @@ fn the_kernels_view_is_that_of_a_direct_start() {
                 start = start.with(format!("env={entry}"));
             }
             let mut job = start.spawn();
-            job.until("up");
-            let program = job.program(case).as_raw_nonzero();
-            kernels_view(&program.to_string())
+            let program = job.up();
+            kernels_view(&program.as_raw_nonzero().to_string())
         },
         |seen| assert_eq!(*seen, given),
     );
@@ -268,11 +267,8 @@ fn environment_by_pid(case: &Case, given: &[&str]) -> Vec<String> {
         start = start.with(format!("env={entry}"));
     }
     let mut job = start.spawn();
-    let up = job.until("up");
-    let pid = up.last().and_then(|line| line.split(' ').nth(1)).expect("pid").to_owned();
-    let program = job.program(case).as_raw_nonzero().to_string();
-    assert_eq!(pid, program, "{}: the launcher's child is the program", case.name);
-    kernels_view(&program).iter().map(|entry| entry.replace(&pid, "own")).collect()
+    let pid = job.up().as_raw_nonzero().to_string();
+    kernels_view(&pid).iter().map(|entry| entry.replace(&pid, "own")).collect()
 }
 
 /// The strings that `/proc/PID/environ` shows, fit for a message.

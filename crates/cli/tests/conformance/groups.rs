@@ -2,19 +2,19 @@
 
 use std::thread;
 
-use rustix::process::{Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::equal;
 use crate::stage::case::{ALL, Case};
 use crate::stage::job::{Ended, Job, SETTLE, Start, eventually, stat};
 
-fn started(case: &Case, what: &str) -> Job {
+fn started(case: &Case, what: &str) -> (Job, Pid) {
     let mut job = Start::probe(case, [what]).spawn();
-    job.until("up");
-    job
+    let program = job.up();
+    (job, program)
 }
 
-fn state(pid: rustix::process::Pid) -> String {
+fn state(pid: Pid) -> String {
     stat(pid.as_raw_nonzero().get()).map_or_else(|| "gone".into(), |fields| fields[0].clone())
 }
 
@@ -32,8 +32,7 @@ fn stops_and_continues(signal: Signal, to_group: bool) {
     let reported: Vec<String> = reported.into_iter().map(str::to_owned).collect();
     let expected = (Ended::Stopped(signal.as_raw()), "T".to_owned(), Ended::Continued, (reported, Ended::Exit(0)));
     equal(&ALL, &expected, |case| {
-        let mut job = started(case, "signals");
-        let program = job.program(case);
+        let (mut job, program) = started(case, "signals");
         let send = |signal| {
             if to_group {
                 kill_process_group(job.pid(), signal).expect("killpg");
@@ -89,7 +88,7 @@ fn stop_of_the_group_stops_both() {
 fn a_program_without_handler_stops_and_continues() {
     let expected = (Ended::Stopped(20), Ended::Continued, Ended::Exit(0));
     equal(&ALL, &expected, |case| {
-        let mut job = started(case, "wait");
+        let (mut job, _) = started(case, "wait");
         job.signal(Signal::TSTP);
         let stopped = job.wait_change();
         job.signal(Signal::CONT);
@@ -102,7 +101,7 @@ fn a_program_without_handler_stops_and_continues() {
 fn stopping_again_works_as_the_first_time() {
     let expected = [Ended::Stopped(20), Ended::Continued].repeat(5);
     equal(&ALL, &expected, |case| {
-        let mut job = started(case, "wait");
+        let (mut job, _) = started(case, "wait");
         let mut seen = Vec::new();
         for _ in 0..5 {
             job.signal(Signal::TSTP);
@@ -119,8 +118,7 @@ fn stopping_again_works_as_the_first_time() {
 fn continuing_just_the_program_continues_both() {
     // As `kill -CONT` on the process that the user sees in ps.
     equal(&ALL, &(Ended::Continued, Ended::Exit(0)), |case| {
-        let mut job = started(case, "wait");
-        let program = job.program(case);
+        let (mut job, program) = started(case, "wait");
         kill_process(program, Signal::STOP).expect("kill");
         assert_eq!(job.wait_change(), Ended::Stopped(19), "{}", case.name);
         kill_process(program, Signal::CONT).expect("kill");
@@ -131,8 +129,7 @@ fn continuing_just_the_program_continues_both() {
 #[test]
 fn a_stopped_program_can_be_killed() {
     equal(&ALL, &Ended::Signal(9), |case| {
-        let mut job = started(case, "wait");
-        let program = job.program(case);
+        let (mut job, program) = started(case, "wait");
         kill_process(program, Signal::STOP).expect("kill");
         assert_eq!(job.wait_change(), Ended::Stopped(19), "{}", case.name);
         kill_process_group(job.pid(), Signal::KILL).expect("killpg");
@@ -146,7 +143,7 @@ fn a_stopped_program_can_be_killed() {
 fn a_stopped_program_gets_a_term_when_it_continues() {
     // A service manager's stop: SIGTERM, then SIGCONT.
     equal(&ALL, &Ended::Signal(15), |case| {
-        let mut job = started(case, "wait");
+        let (mut job, _) = started(case, "wait");
         job.signal(Signal::TSTP);
         assert_eq!(job.wait_change(), Ended::Stopped(20), "{}", case.name);
         job.signal(Signal::TERM);

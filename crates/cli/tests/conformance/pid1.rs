@@ -77,7 +77,7 @@ fn signals_reach_the_program_once() {
     for case in [DIRECT].iter().chain(&ALL) {
         for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::WINCH] {
             let mut job = contained(case, &["signals"]).spawn();
-            job.until("up");
+            job.up();
             kill_process(first(&job), signal).expect("kill");
             assert_eq!(job.line(), format!("signal {}", signal.as_raw()), "{}", case.name);
             thread::sleep(SETTLE / 3);
@@ -93,7 +93,7 @@ fn term_ends_a_program_without_handler() {
     // Directly as PID 1 it would be ignored: the classic container complaint.
     for case in ALL {
         let mut job = contained(&case, &["wait"]).spawn();
-        job.until("up");
+        job.up();
         kill_process(first(&job), Signal::TERM).expect("kill");
         assert_eq!(job.wait(), Ended::Exit(143), "{}", case.name);
     }

@@ -33,7 +33,7 @@ fn listener(case: &Case, operations: &[&str]) -> Job {
         start = start.with(*operation);
     }
     let mut job = start.spawn();
-    job.until("up");
+    job.up();
     job
 }
 
@@ -76,7 +76,7 @@ fn a_signal_to_a_session_leader_arrives_once() {
     let expected = (vec!["signal 15".to_owned(), "signal 1".to_owned()], Ended::Exit(0));
     equal(&ALL, &expected, |case| {
         let mut job = Start::probe(case, ["signals"]).with("session").same_group().spawn();
-        job.until("up");
+        job.up();
         job.signal(Signal::TERM);
         let first = job.line();
         job.signal(Signal::HUP);
@@ -135,7 +135,7 @@ fn a_signal_with_default_action_ends_the_program() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::ALARM] {
         equal(&ALL, &Ended::Signal(signal.as_raw()), |case| {
             let mut job = Start::probe(case, ["wait"]).with("limit=core:0:0").spawn();
-            job.until("up");
+            job.up();
             job.signal(signal);
             job.wait()
         });
@@ -160,7 +160,7 @@ fn a_signal_that_the_program_ignores_does_nothing() {
     let expected = (Vec::new(), Ended::Exit(0));
     equal(&ALL, &expected, |case| {
         let mut job = Start::probe(case, ["signals", "1", "15"]).with("ignore=1").with("ignore=15").spawn();
-        job.until("up");
+        job.up();
         job.signal(Signal::HUP);
         job.signal(Signal::TERM);
         report(job)
@@ -200,8 +200,8 @@ fn an_alarm_set_before_the_start_rings_in_the_program() {
 #[test]
 fn killing_the_launcher_ends_the_program() {
     for case in ALL {
-        let mut job = listener(&case, &[]);
-        let program = job.program(&case);
+        let mut job = Start::probe(&case, ["signals"]).spawn();
+        let program = job.up();
         job.signal(Signal::KILL);
         assert_eq!(job.wait(), Ended::Signal(9), "{}", case.name);
         eventually(&format!("{}: end of the program", case.name), || test_kill_process(program).is_err());
@@ -211,8 +211,8 @@ fn killing_the_launcher_ends_the_program() {
 #[test]
 fn killing_the_program_is_seen() {
     equal(&ALL, &Ended::Signal(9), |case| {
-        let mut job = listener(case, &[]);
-        kill_process(job.program(case), Signal::KILL).expect("kill");
+        let mut job = Start::probe(case, ["signals"]).spawn();
+        kill_process(job.up(), Signal::KILL).expect("kill");
         job.wait()
     });
 }
@@ -234,7 +234,7 @@ fn signals_reach_a_program_that_has_replaced_itself() {
             ],
         )
         .spawn();
-        job.until("up");
+        job.up();
         job.signal(Signal::TERM);
         report(job)
     });

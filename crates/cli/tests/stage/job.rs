@@ -252,14 +252,11 @@ impl Job {
         Pid::from_child(&self.child)
     }
 
-    /// The program: this process, or envward's child that runs the command.
-    pub fn program(&self, case: &Case) -> Pid {
-        if case.mode.is_none() {
-            return self.pid();
-        }
-        let children = children(self.pid());
-        assert_eq!(children.len(), 1, "children of envward: {children:?}");
-        children[0]
+    /// Waits until the probe says that it is up, and which process it is.
+    pub fn up(&mut self) -> Pid {
+        let line = self.line();
+        let pid = line.strip_prefix("up ").and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+        pid.unwrap_or_else(|| panic!("not up: {line:?}"))
     }
 
     /// Sends a signal to the started process.
