@@ -17,6 +17,7 @@ mod descriptors;
 mod environ;
 mod memory;
 mod needle;
+mod observer;
 mod race;
 mod sys;
 mod trace;
@@ -24,6 +25,7 @@ mod trace;
 use std::io;
 
 pub use needle::Needle;
+pub use observer::{Observer, Sighting};
 pub use race::Racer;
 
 /// What an attack brought to light.

@@ -27,6 +27,7 @@ pub struct Start {
     operations: Vec<OsString>,
     options: Vec<OsString>,
     secrets: Option<Secrets>,
+    env_file: bool,
     around: Vec<OsString>,
     before: Vec<OsString>,
     command: Vec<OsString>,
@@ -44,6 +45,7 @@ impl Start {
             operations: Vec::new(),
             options: Vec::new(),
             secrets: case.mode.map(|_| Secrets::new(case.uid)),
+            env_file: true,
             around: Vec::new(),
             before: Vec::new(),
             command: command.into_iter().map(|word| word.as_ref().into()).collect(),
@@ -79,7 +81,18 @@ impl Start {
         self
     }
 
-    /// Starts without secrets from an env file.
+    /// The secrets that it will be given.
+    pub fn given(&self) -> Option<&Secrets> {
+        self.secrets.as_ref()
+    }
+
+    /// Does not name the env file: the secrets are given in another way.
+    pub fn no_env_file(mut self) -> Self {
+        self.env_file = false;
+        self
+    }
+
+    /// Starts without secrets.
     pub fn no_secrets(mut self) -> Self {
         self.secrets = None;
         self
@@ -158,7 +171,7 @@ impl Start {
         if self.quiet {
             words.push("--quiet".into());
         }
-        if let Some(secrets) = &self.secrets {
+        if let Some(secrets) = self.secrets.as_ref().filter(|_| self.env_file) {
             words.push("--env-file".into());
             words.push(secrets.file.clone().into());
         }

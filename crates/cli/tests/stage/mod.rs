@@ -47,6 +47,9 @@ impl Stage {
         stage.compile("probe", &["probe.c", "probe_signals.c", "probe_notify.c"], &[]);
         stage.install("envward");
         stage.install("envward-capable");
+        stage.install("envward-unreadable");
+        let unreadable = Permissions::from_mode(0o711);
+        fs::set_permissions(stage.program("envward-unreadable"), unreadable).expect("chmod");
         let capability = Command::new("setcap")
             .arg("cap_sys_ptrace=ep")
             .arg(stage.program("envward-capable"))
@@ -87,6 +90,14 @@ impl Stage {
         let path = self.root.join(format!("scratch-{number}"));
         fs::create_dir(&path).expect("scratch directory");
         chown(&path, uid, uid).expect("chown scratch");
+        path
+    }
+
+    /// An env file that `uid` can read, with none of the secrets in it.
+    pub fn other_env_file(&self, uid: Option<u32>) -> PathBuf {
+        let path = self.scratch(uid).join("other.env");
+        fs::write(&path, "OTHER=unimportant\n").expect("env file");
+        chown(&path, uid, uid).expect("chown env file");
         path
     }
 

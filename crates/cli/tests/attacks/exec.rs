@@ -1,0 +1,112 @@
+//! Programs that start programs: readers hammer the whole tree through more than a
+//! thousand execs.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use envward_attack::{Needle, Outcome, Route};
+
+use super::victim::NAME;
+use crate::stage::case::{Case, DIRECT, DIRECT_USER, FULL, FULL_USER, SUPERVISED};
+use crate::stage::job::{Ended, Start};
+use crate::stage::{Secrets, stage};
+
+/// Execs in each case.
+const EXECS: usize = 400;
+
+/// What a reader saw.
+#[derive(Debug, Default)]
+struct Sight {
+    looks: AtomicUsize,
+    hits: AtomicUsize,
+}
+
+/// Looks at every new process, as root, by one route, until told to stop.
+fn hammer(route: Route, needle: &Needle, first: i32, stop: &AtomicBool, sight: &Sight) {
+    let mut newest = first;
+    while !stop.load(Ordering::Relaxed) {
+        // The newest few, and the numbers that come next.
+        for pid in newest - 2..=newest + 2 {
+            // Gone before it could be looked at: no matter.
+            let Ok(outcome) = route.run(pid, needle) else {
+                continue;
+            };
+            newest = newest.max(pid);
+            sight.looks.fetch_add(1, Ordering::Relaxed);
+            if outcome == Outcome::Leaked {
+                sight.hits.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        newest = newest.max(last_pid());
+    }
+}
+
+fn last_pid() -> i32 {
+    let text = fs::read_to_string("/proc/loadavg").expect("/proc/loadavg");
+    text.split_whitespace().last().and_then(|word| word.parse().ok()).expect("pid")
+}
+
+/// A script with many execs of programs that check for their secret, under the eyes of a
+/// reader. Looks and hits.
+fn watched(case: &Case, route: Route, export: bool) -> (usize, usize) {
+    let secrets = Secrets::new(case.uid);
+    let value = secrets.value_file(NAME);
+    let needle = Needle::read_from(secrets.value(NAME).as_slice()).expect("needle");
+    let script = format!(
+        "{} i=0; while [ $i -lt {EXECS} ]; do '{}' holds {NAME} '{}' || exit 9; i=$((i+1)); done; exit 0",
+        if export { format!("export {NAME}=\"${NAME}\";") } else { String::new() },
+        stage().program("probe").display(),
+        value.display(),
+    );
+    let start = Start::new(case, ["sh", "-c", &script]);
+    let start = match case.mode {
+        Some(_) => start.secrets(secrets),
+        None => {
+            let value = String::from_utf8(secrets.value(NAME)).expect("hexadecimal");
+            start.variable(NAME, value)
+        }
+    };
+    let (stop, sight) = (AtomicBool::new(false), Sight::default());
+    let first = last_pid();
+    let ended = thread::scope(|scope| {
+        scope.spawn(|| hammer(route, &needle, first, &stop, &sight));
+        let ended = start.ended();
+        stop.store(true, Ordering::Relaxed);
+        ended
+    });
+    assert_eq!(ended, Ended::Exit(0), "{}: a program did not find its secret", case.name);
+    (sight.looks.into_inner(), sight.hits.into_inner())
+}
+
+fn never_seen(route: Route, plain_hits: usize) {
+    for case in [DIRECT, DIRECT_USER] {
+        let (looks, hits) = watched(&case, route, false);
+        assert!(hits >= plain_hits, "{}: {hits} hits in {looks} looks prove nothing", case.name);
+    }
+    for case in [FULL, FULL_USER, SUPERVISED] {
+        let (looks, hits) = watched(&case, route, false);
+        assert!(looks >= plain_hits, "{}: only {looks} looks", case.name);
+        assert_eq!(hits, 0, "{}: in {looks} looks", case.name);
+    }
+}
+
+#[test]
+fn environ_never_shows_a_secret_during_execs() {
+    never_seen(Route::Environ, EXECS / 4);
+}
+
+#[test]
+fn memory_never_shows_a_secret_during_execs() {
+    never_seen(Route::Memory, 5);
+}
+
+#[test]
+fn environ_never_shows_an_exported_copy_during_execs() {
+    // The shell makes an ordinary string of it, which exec would copy.
+    for case in [FULL, FULL_USER, SUPERVISED] {
+        let (looks, hits) = watched(&case, Route::Environ, true);
+        assert!(looks > EXECS / 4, "{}: only {looks} looks", case.name);
+        assert_eq!(hits, 0, "{}: in {looks} looks", case.name);
+    }
+}

@@ -1,0 +1,254 @@
+//! One test for each route to environment and memory.
+
+use super::victim::{Attacker, Verdict, Victim};
+use crate::stage::case::{Case, DIRECT, DIRECT_USER, FULL, FULL_USER, SEALED, SUPERVISED};
+
+use Attacker::{OtherUser, Root, SameUser};
+use Verdict::{Denied, Leaked, NotFound};
+
+/// The verdicts for the same user, another user and root.
+type Row = [Verdict; 3];
+
+/// What is promised for a route. The victims are an ordinary user's, except for the last
+/// two: those are root's, where there is no other attacker of the same user than root.
+struct Promise {
+    plain: Row,
+    supervised: Row,
+    sealed: Row,
+    full: Row,
+    plain_root: [Verdict; 2],
+    full_root: [Verdict; 2],
+}
+
+/// Reading from outside: open to the own user and root where the memory is a plain one.
+const READING: Promise = Promise {
+    plain: [Leaked, Denied, Leaked],
+    supervised: [NotFound, Denied, NotFound],
+    sealed: [Denied, Denied, NotFound],
+    full: [Denied, Denied, NotFound],
+    plain_root: [Denied, Leaked],
+    full_root: [Denied, NotFound],
+};
+
+/// Routes that only root can go.
+const READING_BY_ROOT: Promise =
+    Promise { plain: [Denied, Denied, Leaked], supervised: [Denied, Denied, NotFound], ..READING };
+
+/// Code made to run in the victim reads whatever the victim reads.
+const INJECTING: Promise = Promise {
+    plain: [Leaked, Denied, Leaked],
+    supervised: [Leaked, Denied, Leaked],
+    sealed: [Denied, Denied, Leaked],
+    full: [Denied, Denied, Leaked],
+    plain_root: [Denied, Leaked],
+    full_root: [Denied, Leaked],
+};
+
+fn check(route: &str, what: &str, promise: &Promise) {
+    let mut wrong = Vec::new();
+    let user = [
+        (DIRECT_USER, promise.plain),
+        (SUPERVISED, promise.supervised),
+        (SEALED, promise.sealed),
+        (FULL_USER, promise.full),
+    ];
+    for (case, row) in user {
+        compare(route, &Victim::new(&case, what), &case, &Attacker::ALL, &row, &mut wrong);
+    }
+    for (case, row) in [(DIRECT, promise.plain_root), (FULL, promise.full_root)] {
+        compare(route, &Victim::new(&case, what), &case, &[OtherUser, Root], &row, &mut wrong);
+    }
+    // A program that the program has started: the same, but a sealed one gets no secret.
+    for (case, row) in [(DIRECT_USER, promise.plain), (SUPERVISED, promise.supervised), (FULL_USER, promise.full)] {
+        compare(route, &Victim::second(&case, what), &case, &Attacker::ALL, &row, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{route}:\n{}", wrong.join("\n"));
+}
+
+fn compare(
+    route: &str,
+    victim: &Victim,
+    case: &Case,
+    attackers: &[Attacker],
+    row: &[Verdict],
+    wrong: &mut Vec<String>,
+) {
+    for (attacker, expected) in attackers.iter().zip(row) {
+        let seen = victim.attacked(route, *attacker);
+        if seen != *expected {
+            wrong.push(format!("{}, {attacker:?}: {seen:?}, not {expected:?}", case.name));
+        }
+    }
+}
+
+#[test]
+fn environ_by_pid() {
+    check("environ", "hold", &READING);
+}
+
+#[test]
+fn environ_by_task() {
+    check("environ-task", "hold", &READING);
+}
+
+#[test]
+fn environ_by_directory_descriptor() {
+    check("environ-directory", "hold", &READING);
+}
+
+#[test]
+fn environ_by_thread_self() {
+    check("environ-thread-self", "hold", &READING);
+}
+
+#[test]
+fn environ_by_another_mount() {
+    check("environ-mount", "hold", &READING_BY_ROOT);
+}
+
+#[test]
+fn environ_by_a_detached_mount() {
+    check("environ-detached", "hold", &READING_BY_ROOT);
+}
+
+#[test]
+fn memory_by_mem_file() {
+    check("memory", "hold", &READING);
+}
+
+#[test]
+fn memory_by_mem_file_of_task() {
+    check("memory-task", "hold", &READING);
+}
+
+#[test]
+fn memory_by_remote_read() {
+    check("remote-read", "hold", &READING);
+}
+
+#[test]
+fn memory_by_ptrace_peek() {
+    check("trace-peek", "hold", &READING);
+}
+
+#[test]
+fn code_injected_by_ptrace() {
+    check("trace-write", "hold", &INJECTING);
+}
+
+#[test]
+fn memory_image_by_debugger() {
+    check("core-debugger", "hold", &READING);
+}
+
+#[test]
+fn secret_descriptor_copied() {
+    // What would happen if the descriptor of the secret memory were left open.
+    let careless = Victim::new(&DIRECT_USER, "memfd");
+    assert_eq!(careless.attacked("descriptor-copy", SameUser), Leaked);
+    assert_eq!(careless.attacked("descriptor-copy", OtherUser), Denied);
+    assert_eq!(careless.attacked("descriptor-copy", Root), Leaked);
+    // A plain process has its secret in no file at all.
+    check(
+        "descriptor-copy",
+        "hold",
+        &Promise { plain: [NotFound, Denied, NotFound], plain_root: [Denied, NotFound], ..READING },
+    );
+}
+
+#[test]
+fn secret_descriptor_opened_again() {
+    let careless = Victim::new(&DIRECT_USER, "shared");
+    assert_eq!(careless.attacked("descriptor-reopen", SameUser), Leaked);
+    assert_eq!(careless.attacked("descriptor-reopen", OtherUser), Denied);
+    assert_eq!(careless.attacked("descriptor-reopen", Root), Leaked);
+    // memfd_secret has nothing behind the link that could be opened, even while it is open.
+    let secretmem = Victim::new(&DIRECT_USER, "memfd");
+    assert_eq!(secretmem.attacked("descriptor-reopen", SameUser), NotFound);
+    assert_eq!(secretmem.attacked("descriptor-reopen", Root), NotFound);
+    check(
+        "descriptor-reopen",
+        "hold",
+        &Promise { plain: [NotFound, Denied, NotFound], plain_root: [Denied, NotFound], ..READING },
+    );
+}
+
+#[test]
+fn secret_mapping_opened_by_address() {
+    let careless = Victim::new(&DIRECT_USER, "shared");
+    assert_eq!(careless.attacked("map-files", Root), Leaked);
+    let secretmem = Victim::new(&DIRECT_USER, "memfd");
+    assert_eq!(secretmem.attacked("map-files", Root), NotFound);
+    check(
+        "map-files",
+        "hold",
+        &Promise { plain: [Denied, Denied, NotFound], plain_root: [Denied, NotFound], ..READING_BY_ROOT },
+    );
+}
+
+#[test]
+fn core_file_after_a_signal() {
+    // The victim dies of the attack, so each attacker gets a fresh one. A process that is
+    // not dumpable writes no core file at all.
+    let rows = [
+        (DIRECT_USER, [Leaked, Denied, Leaked]),
+        (SUPERVISED, [NotFound, Denied, NotFound]),
+        (SEALED, [NotFound, Denied, NotFound]),
+        (FULL_USER, [NotFound, Denied, NotFound]),
+    ];
+    let mut wrong = Vec::new();
+    for (case, row) in rows {
+        for (attacker, expected) in Attacker::ALL.into_iter().zip(row) {
+            let victim = Victim::new(&case, "hold");
+            compare("core-signal", &victim, &case, &[attacker], &[expected], &mut wrong);
+            let core = victim.directory.join("core").exists();
+            let dumps = attacker != OtherUser && (case == DIRECT_USER || case == SUPERVISED);
+            // Other names than `core` mean that core_uses_pid is set, which is as good.
+            if core && !dumps {
+                wrong.push(format!("{}, {attacker:?}: there is a core file", case.name));
+            }
+        }
+    }
+    for (case, expected) in [(DIRECT, Leaked), (FULL, NotFound)] {
+        compare("core-signal", &Victim::new(&case, "hold"), &case, &[Root], &[expected], &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn command_line_running_over() {
+    // Everybody may read it.
+    let leaks = [Leaked; 3];
+    let nothing = [NotFound; 3];
+    check(
+        "command-line",
+        "title",
+        &Promise {
+            plain: leaks,
+            supervised: nothing,
+            sealed: nothing,
+            full: nothing,
+            plain_root: [Leaked, Leaked],
+            full_root: [NotFound, NotFound],
+        },
+    );
+}
+
+#[test]
+fn no_descriptor_of_the_program_is_secret_memory() {
+    let links = |victim: &Victim| {
+        let directory = format!("/proc/{}/fd", victim.pid.as_raw_nonzero());
+        std::fs::read_dir(directory)
+            .expect("fd")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter(|target| target.to_string_lossy().contains("secretmem"))
+            .count()
+    };
+    assert_eq!(links(&Victim::new(&DIRECT_USER, "memfd")), 1, "an open one is seen");
+    for case in [FULL, FULL_USER, SUPERVISED, SEALED] {
+        assert_eq!(links(&Victim::new(&case, "hold")), 0, "{}", case.name);
+    }
+    for case in [FULL, FULL_USER, SUPERVISED] {
+        assert_eq!(links(&Victim::second(&case, "hold")), 0, "{}", case.name);
+    }
+}

@@ -1,0 +1,170 @@
+//! Victims, attackers, and what comes of it when they meet.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::Pid;
+
+use crate::stage::case::Case;
+use crate::stage::job::{Job, Start};
+use crate::stage::{STRANGER, Secrets, USER, stage};
+
+/// The secret that the attackers look for.
+pub(super) const NAME: &str = "API_TOKEN";
+
+/// Who attacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attacker {
+    /// Another process of the victim's user.
+    SameUser,
+    /// A process of another ordinary user.
+    OtherUser,
+    /// Root, with all capabilities.
+    Root,
+}
+
+impl Attacker {
+    pub(super) const ALL: [Self; 3] = [Self::SameUser, Self::OtherUser, Self::Root];
+
+    fn uid(self) -> Option<u32> {
+        match self {
+            Self::SameUser => Some(USER),
+            Self::OtherUser => Some(STRANGER),
+            Self::Root => None,
+        }
+    }
+}
+
+/// What an attacker finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Leaked,
+    Denied,
+    NotFound,
+}
+
+/// A program with a secret that waits to be attacked.
+pub(super) struct Victim {
+    pub(super) job: Job,
+    pub(super) pid: Pid,
+    /// An address in its data, hexadecimal.
+    pub(super) address: String,
+    /// Whether the data at that address is what was compiled in.
+    pub(super) intact: bool,
+    /// The secret, for comparison only.
+    pub(super) secret: Vec<u8>,
+    /// Where it runs.
+    pub(super) directory: PathBuf,
+}
+
+impl Victim {
+    /// The program that was asked for.
+    pub(super) fn new(case: &Case, what: &str) -> Self {
+        Self::launch(case, &[], what, |start| start)
+    }
+
+    /// A program that the one that was asked for has started.
+    pub(super) fn second(case: &Case, what: &str) -> Self {
+        let probe = stage().program("probe");
+        Self::launch(case, &[probe.to_str().expect("UTF-8"), "spawn"], what, |start| start)
+    }
+
+    /// With a prefix to the command and changes to its start.
+    pub(super) fn launch(case: &Case, before: &[&str], what: &str, change: impl FnOnce(Start) -> Start) -> Self {
+        let directory = stage().scratch(case.uid);
+        let secrets = Secrets::new(case.uid);
+        let secret = secrets.value(NAME);
+        let mut command: Vec<PathBuf> = before.iter().map(PathBuf::from).collect();
+        command.push(program());
+        command.push(what.into());
+        let mut start = Start::new(case, &command).with("limit=core:unlimited:unlimited").within(&directory);
+        start = match case.mode {
+            Some(_) => start.secrets(secrets),
+            None => {
+                let value = String::from_utf8(secret.clone()).expect("hexadecimal");
+                start.with(format!("env={NAME}={value}")).with("env=PATH=/usr/bin:/bin")
+            }
+        };
+        let mut job = change(start).spawn();
+        let ready = job.line();
+        let words: Vec<&str> = ready.split(' ').collect();
+        let ["ready", pid, address, state] = words[..] else {
+            panic!("{}: {ready:?}", case.name);
+        };
+        Self {
+            pid: pid.parse().ok().and_then(Pid::from_raw).expect("pid"),
+            address: address.to_owned(),
+            intact: state == "intact",
+            job,
+            secret,
+            directory,
+        }
+    }
+
+    /// What `attacker` finds out by `route`.
+    pub(super) fn attacked(&self, route: &str, attacker: Attacker) -> Verdict {
+        attack(route, self.pid, attacker, &self.secret, &self.directory)
+    }
+
+    /// Ends it.
+    pub(super) fn end(mut self) {
+        self.job.write("q");
+        self.job.wait();
+    }
+}
+
+/// Makes one attack on `pid`, by a process of its own.
+pub(super) fn attack(route: &str, pid: Pid, attacker: Attacker, needle: &[u8], directory: &PathBuf) -> Verdict {
+    let mut command = Command::new(stage().program("with"));
+    if let Some(uid) = attacker.uid() {
+        command.arg(format!("uid={uid}"));
+    }
+    let mut child = command
+        .arg("--")
+        .arg(attacker_program())
+        .args([route, &pid.as_raw_nonzero().to_string()])
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("attacker");
+    // The needle goes through a pipe and stays in memory; it is in no argument.
+    child.stdin.take().expect("pipe").write_all(needle).expect("needle");
+    let output = child.wait_with_output().expect("attacker");
+    let answer = String::from_utf8_lossy(&output.stdout);
+    match answer.trim_end() {
+        "leaked" => Verdict::Leaked,
+        "not found" => Verdict::NotFound,
+        denied if denied.starts_with("denied ") => Verdict::Denied,
+        other => panic!("{route} by {attacker:?}: {other:?}: {}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+/// The victim's program.
+fn program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| stage().compile("victim", &["victim.c"], &["-static", "-no-pie"])).clone()
+}
+
+/// The runner of the attack crate, built by cargo and copied to where every user can run it.
+pub(super) fn attacker_program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let envward = PathBuf::from(env!("CARGO_BIN_EXE_envward"));
+        let directory = envward.parent().expect("target directory");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "envward-attack", "--bin", "envward-attack"]);
+        if directory.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
+        assert!(status.success(), "cargo build of the attacks");
+        let copy = stage().program("envward-attack");
+        std::fs::copy(directory.join("envward-attack"), &copy).expect("copy of the attacks");
+        copy
+    };
+    BUILT.get_or_init(build).clone()
+}
