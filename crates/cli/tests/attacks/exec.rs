@@ -27,7 +27,7 @@ fn hammer(route: Route, needle: &Needle, first: i32, stop: &AtomicBool, sight: &
     let mut newest = first;
     while !stop.load(Ordering::Relaxed) {
         // The newest few, and the numbers that come next.
-        for pid in newest - 2..=newest + 2 {
+        for pid in (newest - 2..=newest + 2).filter(|pid| !is_own_thread(*pid)) {
             // Gone before it could be looked at: no matter.
             let Ok(outcome) = route.run(pid, needle) else {
                 continue;
@@ -42,6 +42,11 @@ fn hammer(route: Route, needle: &Needle, first: i32, stop: &AtomicBool, sight: &
     }
 }
 
+/// The threads of this process have numbers too, and know the secret.
+fn is_own_thread(id: i32) -> bool {
+    fs::metadata(format!("/proc/self/task/{id}")).is_ok()
+}
+
 fn last_pid() -> i32 {
     let text = fs::read_to_string("/proc/loadavg").expect("/proc/loadavg");
     text.split_whitespace().last().and_then(|word| word.parse().ok()).expect("pid")
@@ -53,11 +58,15 @@ fn watched(case: &Case, route: Route, export: bool) -> (usize, usize) {
     let secrets = Secrets::new(case.uid);
     let value = secrets.value_file(NAME);
     let needle = Needle::read_from(secrets.value(NAME).as_slice()).expect("needle");
+    let probe = stage().program("probe");
+    // To compare the secret the probe reads it, and then has it in its memory.
+    let program = match route {
+        Route::Memory => format!("'{}' exit 0", probe.display()),
+        _ => format!("'{}' holds {NAME} '{}'", probe.display(), value.display()),
+    };
     let script = format!(
-        "{} i=0; while [ $i -lt {EXECS} ]; do '{}' holds {NAME} '{}' || exit 9; i=$((i+1)); done; exit 0",
+        "{} i=0; while [ $i -lt {EXECS} ]; do {program} || exit 9; i=$((i+1)); done; exit 0",
         if export { format!("export {NAME}=\"${NAME}\";") } else { String::new() },
-        stage().program("probe").display(),
-        value.display(),
     );
     let start = Start::new(case, ["sh", "-c", &script]);
     let start = match case.mode {

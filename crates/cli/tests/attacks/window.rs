@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::victim::{Victim, attacker_program};
 use crate::stage::USER;
 use crate::stage::case::{Case, DIRECT_USER, FULL_USER, SEALED, SUPERVISED};
-use crate::stage::job::{Job, PATIENCE, Start, descendants};
+use crate::stage::job::{Job, PATIENCE, Start, younger_descendants};
 
 /// Starts in which the racer has its chance.
 const STARTS: usize = 80;
@@ -201,7 +201,7 @@ fn non_dumpable_before_the_first_secret() {
                 Sighting::Ended => panic!("{}: ended", case.name),
                 Sighting::Stopped => {}
             }
-            for pid in descendants(job.pid()).into_iter().chain([job.pid()]) {
+            for pid in younger_descendants(job.pid()).into_iter().chain([job.pid()]) {
                 let pid = pid.as_raw_nonzero().get();
                 // In this order: what is closed stays closed.
                 let open = dumpable(pid);

@@ -260,15 +260,19 @@ fn pids_of_others_in_the_environment_are_left_alone() {
     );
 }
 
-/// The kernel's view of the environment, with the program's pid as `own`.
+/// The environment as the program finds it, with its pid as `own`.
 fn environment_by_pid(case: &Case, given: &[&str]) -> Vec<String> {
-    let mut start = Start::probe(case, ["wait"]);
+    let file = stage().scratch(case.uid).join("environment");
+    let mut start = Start::probe(case, ["environment".as_ref(), file.as_os_str()]);
     for entry in given {
         start = start.with(format!("env={entry}"));
     }
     let mut job = start.spawn();
     let pid = job.up().as_raw_nonzero().to_string();
-    kernels_view(&pid).iter().map(|entry| entry.replace(&pid, "own")).collect()
+    assert_eq!(job.wait(), Ended::Exit(0), "{}", case.name);
+    let bytes = fs::read(&file).expect("environment");
+    let entries = bytes.split(|byte| *byte == 0).filter(|entry| !entry.is_empty() && !is_secret(entry));
+    entries.map(|entry| entry.escape_ascii().to_string().replace(&pid, "own")).collect()
 }
 
 /// The strings that `/proc/PID/environ` shows, fit for a message.

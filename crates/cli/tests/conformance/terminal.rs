@@ -388,7 +388,7 @@ fn keys_reach_every_part_of_a_pipeline() {
         &ALL,
         |case| {
             let mut session = Session::new(case);
-            session.kind(&format!("{RUN} wait | \"${{L[@]}}\" sed -u p | \"${{L[@]}}\" cat"));
+            session.kind(&format!("{RUN} wait | \"${{L[@]}}\" sed -u '' | \"${{L[@]}}\" cat"));
             session.up();
             session.key("\x1a");
             session.prompt();

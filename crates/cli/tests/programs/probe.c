@@ -209,7 +209,7 @@ static int report(int argc, char **argv)
 	return fclose(out) ? 98 : 0;
 }
 
-/* The environment as the program walks it, one entry a record, NUL-separated. */
+/* The environment as the program walks it, one entry a record, NUL-separated. Says its pid. */
 static int environment(char **argv)
 {
 	FILE *out = fopen(argv[2], "we");
@@ -217,6 +217,7 @@ static int environment(char **argv)
 		return 98;
 	for (char **p = environ; *p; p++)
 		fwrite(*p, 1, strlen(*p) + 1, out);
+	say("up %d\n", getpid());
 	return fclose(out) ? 98 : 0;
 }
 
