@@ -414,7 +414,8 @@ fn below(pid: Pid, candidates: impl Iterator<Item = i32>) -> Vec<Pid> {
     all.into_iter().skip(1).filter_map(Pid::from_raw).collect()
 }
 
-fn parent(pid: i32) -> Option<i32> {
+/// The parent of a process.
+pub fn parent(pid: i32) -> Option<i32> {
     stat(pid)?.get(1)?.parse().ok()
 }
 
