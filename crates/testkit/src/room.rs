@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -46,8 +47,15 @@ impl Room {
         let path = self.path().join(name);
         let parent = path.parent().expect("a file has a parent");
         fs::create_dir_all(parent).expect("a room takes directories");
-        fs::write(&path, contents).expect("a room takes files");
-        set_mode(&path, mode);
+        if mode & 0o111 == 0 {
+            fs::write(&path, contents).expect("a room takes files");
+            set_mode(&path, mode);
+        } else {
+            let draft = path.with_extension("draft");
+            fs::write(&draft, contents).expect("a room takes files");
+            install(&draft, &path, mode);
+            fs::remove_file(draft).expect("a room gives files up");
+        }
         path
     }
 
@@ -61,8 +69,17 @@ impl Room {
     /// Copies a program here under another name.
     pub fn place_as(&self, program: &Path, name: &str) -> PathBuf {
         let path = self.path().join(name);
-        fs::copy(program, &path).unwrap_or_else(|error| panic!("cannot copy {}: {error}", program.display()));
-        set_mode(&path, 0o755);
+        install(program, &path, 0o755);
+        path
+    }
+
+    /// Gives a program another path here, as a link where the file system has
+    /// both, else as a copy. What is done to its inode is done to the original.
+    pub fn link_as(&self, program: &Path, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        if fs::hard_link(program, &path).is_err() {
+            install(program, &path, 0o755);
+        }
         path
     }
 
@@ -87,6 +104,19 @@ impl Default for Room {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Makes a program by a process of its own. If this one wrote the file, a child
+/// that another thread is just forking would inherit the descriptor, and until
+/// that child's exec every exec of the file would fail with `ETXTBSY`.
+fn install(source: &Path, path: &Path, mode: u32) {
+    let output = Command::new("/usr/bin/install")
+        .arg(format!("--mode={mode:o}"))
+        .arg(source)
+        .arg(path)
+        .output()
+        .expect("install (coreutils) can be started");
+    assert!(output.status.success(), "cannot make {}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
 }
 
 fn give(path: &Path, identity: Identity) {

@@ -230,22 +230,22 @@ impl<'a> Trial<'a> {
         ended
     }
 
-    /// The binary; a copy where the user could not enter the build directory,
+    /// The binary; in the room where the user could not enter the build directory,
     /// or where the copy is to have a capability.
     fn program(&self) -> PathBuf {
-        let name = match self.identity {
-            _ if self.identity.uid().is_none() => return self.envward.clone(),
-            Identity::Capable => "envward-capable",
-            _ => "envward",
+        let place = |name: &str, make: &dyn Fn(&str) -> PathBuf| {
+            let path = self.room.path().join(name);
+            if path.exists() { path } else { make(name) }
         };
-        let copy = self.room.path().join(name);
-        if !copy.exists() {
-            self.room.place_as(&self.envward, name);
-            if self.identity == Identity::Capable {
+        match self.identity {
+            _ if self.identity.uid().is_none() => self.envward.clone(),
+            Identity::Capable => place("envward-capable", &|name| {
+                let copy = self.room.place_as(&self.envward, name);
                 give_capability(&copy);
-            }
+                copy
+            }),
+            _ => place("envward", &|name| self.room.link_as(&self.envward, name)),
         }
-        copy
     }
 }
 
