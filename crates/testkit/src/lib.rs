@@ -30,7 +30,7 @@ pub use room::Room;
 pub use secret::TestSecret;
 pub use sha256::{hex, sha256};
 pub use stage::Stage;
-pub use tool::{interpreter, is_root, require_root, tool};
+pub use tool::{Capability, interpreter, is_root, require_root, tool};
 pub use tree::{Process, Tree, signal};
 pub use trial::Trial;
 pub use watch::{Hit, Report, Watch};

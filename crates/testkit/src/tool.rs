@@ -62,13 +62,24 @@ pub fn is_root() -> bool {
     status_field("Uid:").is_some_and(|uids| uids.split_whitespace().nth(1) == Some("0"))
 }
 
-/// Whether the tests themselves have `CAP_SYS_PTRACE`, and so the full mode.
-#[must_use]
-pub(crate) fn has_ptrace_capability() -> bool {
-    const CAP_SYS_PTRACE: u32 = 19;
-    status_field("CapEff:")
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask >> CAP_SYS_PTRACE & 1 == 1)
+/// A capability that decides what a test can expect, by its number in
+/// `linux/capability.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// `CAP_SYS_PTRACE`: the full mode.
+    Ptrace = 19,
+    /// `CAP_SYS_RESOURCE`: limits can be raised above the hard ones.
+    Resource = 24,
+}
+
+impl Capability {
+    /// Whether the tests themselves have it, and so what they start.
+    #[must_use]
+    pub fn is_ours(self) -> bool {
+        status_field("CapEff:")
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask >> (self as u32) & 1 == 1)
+    }
 }
 
 /// Fails the test unless it runs as root, saying how to do that.

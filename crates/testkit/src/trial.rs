@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::launch::{Ended, Identity, Launch, Running};
 use crate::room::Room;
 use crate::secret::TestSecret;
-use crate::tool::{has_ptrace_capability, tool};
+use crate::tool::{Capability, tool};
 use crate::watch::Report;
 
 /// Each environ must have been read this often while its program held still.
@@ -261,7 +261,7 @@ fn give_capability(program: &Path) {
 /// The strongest mode that a user can have: full needs the capability.
 fn strongest_mode(identity: Identity) -> &'static str {
     match identity {
-        Identity::Caller if has_ptrace_capability() => "full",
+        Identity::Caller if Capability::Ptrace.is_ours() => "full",
         Identity::Capable => "full",
         _ => "supervised",
     }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use envward_testkit::{Identity, Language, Stage, stage};
+use envward_testkit::{Capability, Identity, Language, Stage, stage};
 
 use crate::BOTH;
 
@@ -49,7 +49,12 @@ fn no_further_process() {
 #[test]
 fn no_free_descriptor() {
     runs_with("ulimit -S -n 3", &BOTH);
-    runs_with("ulimit -n 3", &[Identity::Caller]);
+    if Capability::Resource.is_ours() {
+        runs_with("ulimit -n 3", &[Identity::Caller]);
+    } else {
+        does_not_start_with("ulimit -n 3", Identity::Caller);
+    }
+    does_not_start_with("ulimit -n 3", Identity::Unprivileged);
 }
 
 #[test]
@@ -63,12 +68,17 @@ fn no_locked_memory() {
     runs_with("ulimit -S -l 0", &BOTH);
 }
 
-/// A hard limit of an unprivileged user is beyond our reach: then the program
-/// is not started at all, and not without its secret, and the reason is said.
 #[test]
 fn no_locked_memory_at_all() {
+    does_not_start_with("ulimit -l 0", Identity::Unprivileged);
+}
+
+/// A hard limit is beyond the reach of whoever lacks the capability: then the
+/// program is not started at all, and not without its secret, and the reason is
+/// said.
+fn does_not_start_with(limits: &str, identity: Identity) {
     let stage = stage!();
-    let trial = stage.trial(limited(&stage, "ulimit -l 0")).identity(Identity::Unprivileged);
+    let trial = stage.trial(limited(&stage, limits)).identity(identity);
     let mut plain = trial.start_plainly();
     plain.expect(&["seen".to_owned()]);
     plain.finish().expect_success();
