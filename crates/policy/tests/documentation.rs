@@ -1,7 +1,7 @@
 //! Runs every example of `docs/configuration.md`: a block `toml` is a file, which is right
 //! unless a block `error` follows with the beginning of what is said of it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not recognised as tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
 
 use std::path::Path;
 
