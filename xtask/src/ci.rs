@@ -10,6 +10,7 @@ use crate::{Trouble, say};
 /// One program of the run.
 struct Step {
     name: &'static str,
+    program: &'static str,
     arguments: &'static [&'static str],
     /// How long it may take, for `timeout(1)`. On two slow CPUs all of it together ends within
     /// half an hour.
@@ -17,17 +18,29 @@ struct Step {
 }
 
 const BEFORE_CHECKS: &[Step] = &[
-    Step { name: "format", arguments: &["fmt", "--all", "--check"], limit: "1m" },
+    Step { name: "format", program: "cargo", arguments: &["fmt", "--all", "--check"], limit: "1m" },
     Step {
         name: "lints",
+        program: "cargo",
         arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"],
         limit: "8m",
     },
 ];
 
 const AFTER_CHECKS: &[Step] = &[
-    Step { name: "release build", arguments: &["build", "--release", "--workspace", "--locked"], limit: "8m" },
-    Step { name: "tests", arguments: &["test", "--workspace", "--locked", "--no-fail-fast"], limit: "20m" },
+    Step {
+        name: "release build",
+        program: "cargo",
+        arguments: &["build", "--release", "--workspace", "--locked"],
+        limit: "8m",
+    },
+    Step { name: "first command of the README", program: "./try", arguments: &[], limit: "2m" },
+    Step {
+        name: "tests",
+        program: "cargo",
+        arguments: &["test", "--workspace", "--locked", "--no-fail-fast"],
+        limit: "20m",
+    },
 ];
 
 /// Runs everything; the first failure ends it.
@@ -45,11 +58,12 @@ pub(crate) fn run() -> Result<(), Trouble> {
 
 impl Step {
     fn run(&self, repository: &Repository) -> Result<(), Trouble> {
-        say(&format!("ci: {}: cargo {}", self.name, self.arguments.join(" ")));
+        let command: Vec<&str> = [self.program].iter().chain(self.arguments).copied().collect();
+        say(&format!("ci: {}: {}", self.name, command.join(" ")));
         let began = Instant::now();
         let status = Command::new("timeout")
-            .args(["--kill-after=10s", self.limit, env!("CARGO")])
-            .args(self.arguments)
+            .args(["--kill-after=10s", self.limit])
+            .args(command)
             .current_dir(repository.root())
             .stdin(Stdio::null())
             .status()
