@@ -3,12 +3,12 @@
 //! Needs root: only root can have the full mode, and start processes as somebody else.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use envward_kernel::memory;
 use envward_secret::{Backing, Region};
+use envward_testkit::{Identity, Room, TestSecret, require_root};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// Somebody without privileges.
 const NOBODY: u32 = 65534;
@@ -27,29 +27,21 @@ const ROOT: u32 = 0;
 const WAIT: &str = "echo $$; read line";
 
 /// A directory with a copy of envward that everybody may run, and an env file for one user.
-struct Room(TempDir);
+struct Stage {
+    _room: Room,
+    envward: PathBuf,
+    env_file: OsString,
+    secret: TestSecret,
+}
 
-impl Room {
-    fn new(uid: u32) -> Self {
-        assert_eq!(fs::metadata("/proc/self").unwrap().uid(), ROOT, "run the tests as root");
-        let room = Self(tempfile::tempdir().unwrap());
-        fs::set_permissions(room.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        // By another process: a child of another test could hold a copy open that we are writing,
-        // and nothing executes a file that is being written.
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_envward")).arg(room.envward()).status();
-        assert!(copied.unwrap().success());
-        fs::write(room.env_file(), "FAKE_TOKEN=obviously-not-a-real-one\n").unwrap();
-        fs::set_permissions(room.env_file(), fs::Permissions::from_mode(0o600)).unwrap();
-        chown(room.env_file(), Some(uid), Some(uid)).unwrap();
-        room
-    }
-
-    fn envward(&self) -> PathBuf {
-        self.0.path().join("envward")
-    }
-
-    fn env_file(&self) -> PathBuf {
-        self.0.path().join("app.env")
+impl Stage {
+    fn new(owner: Identity) -> Self {
+        require_root("the full mode, and processes of other users");
+        let room = Room::new();
+        let secret = TestSecret::new("STATUS_TOKEN");
+        let envward = room.place(Path::new(env!("CARGO_BIN_EXE_envward")));
+        let env_file = room.env_file(&[&secret], owner);
+        Self { _room: room, envward, env_file, secret }
     }
 
     /// Starts a shell that waits under `envward run`.
@@ -58,14 +50,14 @@ impl Room {
     }
 
     fn run_command(&self, uid: u32, mode: &str, program: &[&str]) -> Started {
-        let mut command = Command::new(self.envward());
+        let mut command = Command::new(&self.envward);
         command.args(["run", "--no-config", "--quiet", "--no-core", "--mode", mode]);
-        Started::new(command.arg("--env-file").arg(self.env_file()).arg("--").args(program), uid)
+        Started::new(command.arg("--env-file").arg(&self.env_file).arg("--").args(program), uid)
     }
 
     /// Lets `uid` ask.
     fn status(&self, uid: u32, arguments: &[&str]) -> Output {
-        let mut command = Command::new(self.envward());
+        let mut command = Command::new(&self.envward);
         become_user(&mut command, uid);
         command.arg("status").args(arguments).stdin(Stdio::null()).output().unwrap()
     }
@@ -144,10 +136,10 @@ fn assert_unknown(facts: &Value, names: &[&str]) {
 
 #[test]
 fn a_plain_process_has_nothing() {
-    let room = Room::new(NOBODY);
+    let stage = Stage::new(Identity::Unprivileged);
     let plain = Started::plain(NOBODY);
     for asking in [ROOT, NOBODY] {
-        let (code, facts) = room.facts(asking, plain.program);
+        let (code, facts) = stage.facts(asking, plain.program);
         assert_eq!(code, 1);
         assert_eq!(facts["schema"], "envward.status/1");
         assert_eq!(facts["pid"], plain.program);
@@ -164,18 +156,18 @@ fn a_plain_process_has_nothing() {
 
 #[test]
 fn a_plain_process_of_root_is_dumpable_though_weaker_processes_are_refused() {
-    let room = Room::new(ROOT);
+    let stage = Stage::new(Identity::Caller);
     let plain = Started::plain(ROOT);
-    let (_, facts) = room.facts(ROOT, plain.program);
+    let (_, facts) = stage.facts(ROOT, plain.program);
     assert_eq!(facts["dumpable"], known(true), "{facts:#}");
     assert_eq!(facts["mode"], known("none"));
 }
 
 #[test]
 fn the_full_mode_is_seen() {
-    let room = Room::new(ROOT);
-    let started = room.run(ROOT, "full");
-    let (code, facts) = room.facts(ROOT, started.program);
+    let stage = Stage::new(Identity::Caller);
+    let started = stage.run(ROOT, "full");
+    let (code, facts) = stage.facts(ROOT, started.program);
     assert_eq!((code, &facts["mode"]), (0, &known("full")), "{facts:#}");
     assert_secret_memory(&facts);
     assert_eq!(facts["dumpable"], known(false));
@@ -188,25 +180,25 @@ fn the_full_mode_is_seen() {
 
 #[test]
 fn a_program_of_another_user_in_the_full_mode_is_refused_to_its_user() {
-    let room = Room::new(ROOT);
+    let stage = Stage::new(Identity::Caller);
     let become_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", WAIT];
-    let started = room.run_command(ROOT, "full", &become_nobody);
-    let (code, facts) = room.facts(ROOT, started.program);
+    let started = stage.run_command(ROOT, "full", &become_nobody);
+    let (code, facts) = stage.facts(ROOT, started.program);
     assert_eq!((code, &facts["mode"]), (0, &known("full")), "{facts:#}");
     assert_eq!(facts["uid"], NOBODY);
     assert_eq!(facts["dumpable"], known(false));
     assert_eq!(facts["same_user_access"], refused());
     // The same, asked by the program's own user: nothing is guessed.
-    let (code, facts) = room.facts(NOBODY, started.program);
+    let (code, facts) = stage.facts(NOBODY, started.program);
     assert_eq!((code, &facts["dumpable"]), (1, &known(false)));
     assert_unknown(&facts, &["mode", "secret_memory", "secret_descriptors", "supervisor", "executable"]);
 }
 
 #[test]
 fn the_supervised_mode_is_seen() {
-    let room = Room::new(NOBODY);
-    let started = room.run(NOBODY, "supervised");
-    let (code, facts) = room.facts(ROOT, started.program);
+    let stage = Stage::new(Identity::Unprivileged);
+    let started = stage.run(NOBODY, "supervised");
+    let (code, facts) = stage.facts(ROOT, started.program);
     assert_eq!((code, &facts["mode"]), (0, &known("supervised")), "{facts:#}");
     assert_secret_memory(&facts);
     assert_eq!(facts["dumpable"], known(true));
@@ -215,7 +207,7 @@ fn the_supervised_mode_is_seen() {
     assert_eq!(facts["supervisor"]["value"]["uid"], NOBODY);
     assert_eq!(facts["supervisor"]["value"]["has_cap_sys_ptrace"], false);
     // Its own user may look into it, and not into its supervisor.
-    let (code, facts) = room.facts(NOBODY, started.program);
+    let (code, facts) = stage.facts(NOBODY, started.program);
     assert_eq!((code, &facts["dumpable"]), (0, &known(true)));
     assert_secret_memory(&facts);
     assert_unknown(&facts, &["mode", "supervisor"]);
@@ -225,9 +217,9 @@ fn the_supervised_mode_is_seen() {
 
 #[test]
 fn the_sealed_mode_is_seen() {
-    let room = Room::new(NOBODY);
-    let started = room.run(NOBODY, "sealed");
-    let (code, facts) = room.facts(ROOT, started.program);
+    let stage = Stage::new(Identity::Unprivileged);
+    let started = stage.run(NOBODY, "sealed");
+    let (code, facts) = stage.facts(ROOT, started.program);
     assert_eq!((code, &facts["mode"]), (0, &known("sealed")), "{facts:#}");
     assert_secret_memory(&facts);
     assert_eq!(facts["dumpable"], known(false));
@@ -237,9 +229,9 @@ fn the_sealed_mode_is_seen() {
 
 #[test]
 fn a_supervisor_is_known_as_one() {
-    let room = Room::new(ROOT);
-    let started = room.run(ROOT, "full");
-    let (code, facts) = room.facts(ROOT, started.child.id());
+    let stage = Stage::new(Identity::Caller);
+    let started = stage.run(ROOT, "full");
+    let (code, facts) = stage.facts(ROOT, started.child.id());
     assert_eq!((code, &facts["mode"]), (0, &known("supervisor")), "{facts:#}");
     assert_eq!(facts["dumpable"], known(false));
     assert_eq!(facts["secret_descriptors"], known(json!([])));
@@ -250,18 +242,18 @@ fn a_supervisor_is_known_as_one() {
 
 #[test]
 fn an_open_secret_descriptor_is_found() {
-    let room = Room::new(ROOT);
+    let stage = Stage::new(Identity::Caller);
     let descriptor = memory::memfd_secret().unwrap();
-    let (_, facts) = room.facts(ROOT, std::process::id());
+    let (_, facts) = stage.facts(ROOT, std::process::id());
     let found = facts["secret_descriptors"]["value"].as_array().unwrap();
     assert!(found.contains(&descriptor.as_raw_fd().into()), "{facts:#}");
 }
 
 #[test]
 fn the_fallback_is_told_from_secret_memory() {
-    let room = Room::new(ROOT);
+    let stage = Stage::new(Identity::Caller);
     let region = Region::new(5000, Backing::Locked).unwrap();
-    let (code, facts) = room.facts(ROOT, std::process::id());
+    let (code, facts) = stage.facts(ROOT, std::process::id());
     let mappings = facts["secret_memory"]["value"].as_array().unwrap();
     let found: Vec<_> = mappings.iter().filter(|mapping| mapping["kind"] == "locked_memory").collect();
     assert_eq!((code, found.len()), (0, 1), "{facts:#}");
@@ -275,26 +267,26 @@ fn the_fallback_is_told_from_secret_memory() {
 /// The capability on the executable is for its user's own processes.
 #[test]
 fn with_the_file_capability_a_user_sees_its_own_and_nothing_of_others() {
-    let room = Room::new(NOBODY);
-    let setcap = Command::new("setcap").arg("cap_sys_ptrace=ep").arg(room.envward()).status();
+    let stage = Stage::new(Identity::Unprivileged);
+    let setcap = Command::new("setcap").arg("cap_sys_ptrace=ep").arg(&stage.envward).status();
     assert!(setcap.unwrap_or_else(|error| panic!("setcap: {error}: apt-get install libcap2-bin")).success());
-    let started = room.run(NOBODY, "full");
-    let (code, facts) = room.facts(NOBODY, started.program);
+    let started = stage.run(NOBODY, "full");
+    let (code, facts) = stage.facts(NOBODY, started.program);
     assert_eq!((code, &facts["dumpable"]), (0, &known(false)), "{facts:#}");
     assert_eq!(facts["secret_memory"]["value"][0]["kind"], "memfd_secret");
     assert_unknown(&facts, &["secret_descriptors", "supervisor"]);
-    assert_eq!(room.facts(ROOT, started.program).1["mode"], known("full"));
+    assert_eq!(stage.facts(ROOT, started.program).1["mode"], known("full"));
     let roots = Started::plain(ROOT);
-    let (code, facts) = room.facts(NOBODY, roots.program);
+    let (code, facts) = stage.facts(NOBODY, roots.program);
     assert_eq!(code, 1);
     assert_unknown(&facts, &["mode", "secret_memory", "secret_descriptors", "dumpable", "executable"]);
 }
 
 #[test]
 fn somebody_elses_process_is_not_guessed_at() {
-    let room = Room::new(ROOT);
-    let started = room.run(ROOT, "full");
-    let (code, facts) = room.facts(NOBODY, started.program);
+    let stage = Stage::new(Identity::Caller);
+    let started = stage.run(ROOT, "full");
+    let (code, facts) = stage.facts(NOBODY, started.program);
     assert_eq!(code, 1);
     let facts_of_others = ["mode", "secret_memory", "secret_descriptors", "dumpable", "same_user_access", "supervisor"];
     assert_unknown(&facts, &facts_of_others);
@@ -302,9 +294,9 @@ fn somebody_elses_process_is_not_guessed_at() {
 
 #[test]
 fn the_table_tells_the_same_and_neither_value_nor_address() {
-    let room = Room::new(NOBODY);
-    let started = room.run(NOBODY, "sealed");
-    let output = room.status(ROOT, &[&started.program.to_string()]);
+    let stage = Stage::new(Identity::Unprivileged);
+    let started = stage.run(NOBODY, "sealed");
+    let output = stage.status(ROOT, &[&started.program.to_string()]);
     assert_eq!(output.status.code(), Some(0));
     let table = String::from_utf8(output.stdout).unwrap();
     for line in [
@@ -316,7 +308,7 @@ fn the_table_tells_the_same_and_neither_value_nor_address() {
     ] {
         assert!(table.contains(line), "{line}:\n{table}");
     }
-    assert!(!table.contains("obviously-not"));
+    assert!(!stage.secret.is_in(table.as_bytes()));
     let maps = fs::read_to_string(format!("/proc/{}/maps", started.program)).unwrap();
     let secret = maps.lines().find(|line| line.ends_with("/secretmem (deleted)")).unwrap();
     assert!(!table.contains(secret.split('-').next().unwrap()));
@@ -324,7 +316,7 @@ fn the_table_tells_the_same_and_neither_value_nor_address() {
 
 #[test]
 fn what_cannot_be_looked_at_is_said() {
-    let room = Room::new(ROOT);
+    let stage = Stage::new(Identity::Caller);
     let mut gone = Command::new("true").spawn().unwrap();
     gone.wait().unwrap();
     let mut ended = Command::new("true").spawn().unwrap();
@@ -337,7 +329,7 @@ fn what_cannot_be_looked_at_is_said() {
         ("0".to_owned(), 2, "0 is not the number of a process".to_owned()),
         ("x".to_owned(), 2, "invalid value 'x'".to_owned()),
     ] {
-        let output = room.status(ROOT, &[&pid]);
+        let output = stage.status(ROOT, &[&pid]);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{stderr}");
         assert!(stderr.contains(&message), "{stderr}");
@@ -348,7 +340,7 @@ fn what_cannot_be_looked_at_is_said() {
 
 #[test]
 fn a_thread_is_named_as_one_of_its_process() {
-    let room = Room::new(ROOT);
+    let stage = Stage::new(Identity::Caller);
     let (tell, told) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
     let thread = thread::spawn(move || {
@@ -356,7 +348,7 @@ fn a_thread_is_named_as_one_of_its_process() {
         tell.send(own.file_name().unwrap().to_str().unwrap().to_owned()).unwrap();
         let _ = held.recv();
     });
-    let output = room.status(ROOT, &[&told.recv().unwrap()]);
+    let output = stage.status(ROOT, &[&told.recv().unwrap()]);
     drop(release);
     thread.join().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();

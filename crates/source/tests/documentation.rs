@@ -8,36 +8,9 @@ use std::path::Path;
 
 use envward_secret::{Backing, Vault};
 use envward_source::{EnvFile, Source};
+use envward_testkit::blocks;
 
 const PAGE: &str = include_str!("../../../docs/env-file.md");
-
-/// A fenced block: the line that it begins on, its language, its text.
-struct Block<'a> {
-    line: usize,
-    language: &'a str,
-    text: String,
-}
-
-fn blocks(page: &str) -> Vec<Block<'_>> {
-    let mut blocks: Vec<Block<'_>> = Vec::new();
-    let mut inside = false;
-    for (index, line) in page.lines().enumerate() {
-        match line.strip_prefix("```") {
-            Some(_) if inside => inside = false,
-            Some(language) => {
-                inside = true;
-                blocks.push(Block { line: index + 1, language, text: String::new() });
-            }
-            None if inside => {
-                let text = &mut blocks.last_mut().unwrap().text;
-                text.push_str(line);
-                text.push('\n');
-            }
-            None => {}
-        }
-    }
-    blocks
-}
 
 /// What comes of a file: its variables as lines, or the error without the path before it.
 fn outcome(directory: &Path, file: &str) -> Result<String, String> {

@@ -13,6 +13,7 @@
 //! names the package, never a skip.
 #![expect(clippy::panic, clippy::expect_used, reason = "this crate is test code: a failed expectation ends the test")]
 
+mod document;
 mod launch;
 mod program;
 mod room;
@@ -24,6 +25,7 @@ mod tree;
 mod trial;
 mod watch;
 
+pub use document::{Block, blocks};
 pub use launch::{Ended, Identity, Launch, Running};
 pub use program::{Language, Workshop};
 pub use room::Room;
