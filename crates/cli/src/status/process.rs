@@ -52,9 +52,9 @@ impl Process {
         Status(&self.status)
     }
 
-    /// Its name, fit for a terminal.
+    /// What it calls itself.
     pub(crate) fn name(&self) -> String {
-        self.status().name().escape_debug().to_string()
+        self.status().name().to_owned()
     }
 
     /// Its real user id.
@@ -76,7 +76,7 @@ impl Process {
     /// The executable that it runs.
     pub(crate) fn executable(&self) -> Fact<String> {
         self.with_privilege(|| fs::read_link(below(&self.directory, "exe")))
-            .map(|path| path.to_string_lossy().escape_debug().to_string())
+            .map(|path| path.to_string_lossy().into_owned())
             .map_or_else(|error| self.denied(&error), Fact::Value)
     }
 

@@ -52,7 +52,7 @@ fn describe(process: &Process) -> Supervisor {
 }
 
 fn called(process: &Process) -> String {
-    format!("{} ({})", process.pid, process.name())
+    format!("{} ({})", process.pid, process.name().escape_debug())
 }
 
 /// All other processes that hold the supervising end of a filter; nothing when some cannot be

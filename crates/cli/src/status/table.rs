@@ -22,8 +22,10 @@ impl Mark {
 /// told (`-`), or is not known (`?`).
 pub(crate) fn render(facts: &Facts) -> String {
     let mut table = Table(String::new());
-    let executable = facts.executable.value().map(|path| format!(", {path}")).unwrap_or_default();
-    let _ = writeln!(table.0, "process {} ({}){executable}, uid {}", facts.pid, facts.name, facts.uid);
+    // Programs choose their names, and a terminal obeys some of them.
+    let name = facts.name.escape_debug();
+    let executable = facts.executable.value().map(|path| format!(", {}", path.escape_debug())).unwrap_or_default();
+    let _ = writeln!(table.0, "process {} ({name}){executable}, uid {}", facts.pid, facts.uid);
     table.row("mode", &facts.mode, mode);
     table.row("secret memory", &facts.secret_memory, |mappings| memory(mappings));
     table.row("descriptors", &facts.secret_descriptors, |numbers| descriptors(numbers));
@@ -49,7 +51,12 @@ pub(crate) fn render(facts: &Facts) -> String {
     table.row("supervisor", &facts.supervisor, |supervisor| match supervisor {
         Some(who) => {
             let privilege = if who.has_cap_sys_ptrace { "with" } else { "without" };
-            let text = format!("process {} ({}), uid {}, {privilege} CAP_SYS_PTRACE", who.pid, who.name, who.uid);
+            let text = format!(
+                "process {} ({}), uid {}, {privilege} CAP_SYS_PTRACE",
+                who.pid,
+                who.name.escape_debug(),
+                who.uid
+            );
             (Mark::Good, text)
         }
         None => (Mark::Neutral, "none".to_owned()),
