@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arrows;
+mod bench;
 mod ci;
 mod closure;
 mod length;
@@ -21,9 +22,10 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check
+const USAGE: &str = "usage: cargo xtask ci | check | bench
   ci      everything: format, lints, checks, release build, all tests
-  check   the checks on sources, dependencies and documents alone";
+  check   the checks on sources, dependencies and documents alone
+  bench   what envward run costs, side by side with the same work without it";
 
 /// Why a chore ended early.
 #[derive(Debug)]
@@ -50,6 +52,11 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ci"] => ci::run(),
         ["check"] => check(),
+        ["bench"] => bench::run(),
+        ["spin"] => {
+            bench::spin();
+            Ok(())
+        }
         _ => Err(Trouble(USAGE.to_owned())),
     };
     match done {
