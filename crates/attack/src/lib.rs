@@ -19,8 +19,10 @@ mod memory;
 mod needle;
 mod observer;
 mod race;
+mod sampling;
 mod sys;
 mod trace;
+mod uring;
 
 use std::io;
 
@@ -75,10 +77,15 @@ pub enum Route {
     EnvironMount,
     /// `PID/environ` in a procfs that is mounted nowhere. Needs `CAP_SYS_ADMIN`.
     EnvironDetached,
+    /// `/proc/PID/environ`, opened and read by io_uring.
+    EnvironUring,
     /// Every readable mapping through `/proc/PID/mem`.
     Memory,
     /// The same through `/proc/PID/task/TID/mem`, as debuggers do.
     MemoryTask,
+    /// Code changed through `/proc/PID/mem`. Leaks nothing by itself: [`Outcome::Leaked`]
+    /// says that the attacker's code would run in the victim.
+    MemoryWrite,
     /// Every readable mapping by `process_vm_readv(2)`.
     RemoteRead,
     /// Every readable mapping by `PTRACE_PEEKDATA`.
@@ -91,6 +98,8 @@ pub enum Route {
     DescriptorReopen,
     /// `/proc/PID/map_files/*`, opened.
     MapFiles,
+    /// Copies of the stack made by the profiler.
+    StackSamples,
     /// A core file after `SIGABRT`, in the working directory of both.
     CoreSignal,
     /// A memory image made by gdb.
@@ -102,21 +111,24 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Environ,
         Self::EnvironTask,
         Self::EnvironDirectory,
         Self::EnvironThreadSelf,
         Self::EnvironMount,
         Self::EnvironDetached,
+        Self::EnvironUring,
         Self::Memory,
         Self::MemoryTask,
+        Self::MemoryWrite,
         Self::RemoteRead,
         Self::TracePeek,
         Self::TraceWrite,
         Self::DescriptorCopy,
         Self::DescriptorReopen,
         Self::MapFiles,
+        Self::StackSamples,
         Self::CoreSignal,
         Self::CoreDebugger,
         Self::CommandLine,
@@ -132,7 +144,10 @@ impl Route {
             Self::EnvironThreadSelf => "environ-thread-self",
             Self::EnvironMount => "environ-mount",
             Self::EnvironDetached => "environ-detached",
+            Self::EnvironUring => "environ-uring",
             Self::Memory => "memory",
+            Self::MemoryWrite => "memory-write",
+            Self::StackSamples => "stack-samples",
             Self::MemoryTask => "memory-task",
             Self::RemoteRead => "remote-read",
             Self::TracePeek => "trace-peek",
@@ -165,6 +180,9 @@ impl Route {
             Self::EnvironThreadSelf => environ::by_path(&format!("/proc/thread-self/../../../{pid}/environ"), needle),
             Self::EnvironMount => environ::by_fresh_mount(pid, needle),
             Self::EnvironDetached => environ::by_detached_mount(pid, needle),
+            Self::EnvironUring => uring::by_path(&format!("/proc/{pid}/environ"), needle),
+            Self::MemoryWrite => memory::by_write(pid),
+            Self::StackSamples => sampling::by_profiler(pid, needle),
             Self::Memory => memory::by_file(pid, &format!("/proc/{pid}/mem"), needle),
             Self::MemoryTask => memory::by_file(pid, &format!("/proc/{pid}/task/{pid}/mem"), needle),
             Self::RemoteRead => memory::by_remote_read(pid, needle),

@@ -1,6 +1,6 @@
 //! All readable memory of a process, read from outside.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
@@ -96,6 +96,29 @@ pub(crate) fn by_file(pid: i32, path: &str, needle: &Needle) -> io::Result<Outco
         Err(error) => return Outcome::from_error(error),
     };
     Ok(verdict(search(&regions, needle, |address, buffer| file.read_at(buffer, address as u64))))
+}
+
+/// Opens `/proc/PID/mem` for writing and replaces a byte of the program's code by itself.
+/// The kernel writes even where the process may not.
+pub(crate) fn by_write(pid: i32) -> io::Result<Outcome> {
+    let file = match OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem")) {
+        Ok(file) => file,
+        Err(error) => return Outcome::from_error(error),
+    };
+    let regions = match regions(pid) {
+        Ok(regions) => regions,
+        Err(error) => return Outcome::from_error(error),
+    };
+    let code = regions.iter().find(|region| region.executable && !region.writable);
+    let Some(code) = code else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the process has no code"));
+    };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, code.start as u64)?;
+    match file.write_all_at(&byte, code.start as u64) {
+        Ok(()) => Ok(Outcome::Leaked),
+        Err(error) => Outcome::from_error(error),
+    }
 }
 
 /// By `process_vm_readv(2)`.

@@ -112,6 +112,11 @@ fn environ_by_a_detached_mount() {
 }
 
 #[test]
+fn environ_by_io_uring() {
+    check("environ-uring", "hold", &READING);
+}
+
+#[test]
 fn memory_by_mem_file() {
     check("memory", "hold", &READING);
 }
@@ -134,6 +139,23 @@ fn memory_by_ptrace_peek() {
 #[test]
 fn code_injected_by_ptrace() {
     check("trace-write", "hold", &INJECTING);
+}
+
+#[test]
+fn code_changed_through_mem_file() {
+    check("memory-write", "hold", &INJECTING);
+}
+
+#[test]
+fn stack_sampled_by_the_profiler() {
+    // 3 and above, which Debian's kernels know, keep ordinary users out of it altogether.
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").expect("perf");
+    let for_users = paranoid.trim().parse::<i32>().expect("number") <= 2;
+    let promise = match for_users {
+        true => READING,
+        false => Promise { plain: [Denied, Denied, Leaked], supervised: [Denied, Denied, NotFound], ..READING },
+    };
+    check("stack-samples", "spin", &promise);
 }
 
 #[test]

@@ -6,12 +6,14 @@
  *   victim title     sets its process title over its arguments first
  *   victim memfd     keeps the secret in an open memfd_secret
  *   victim shared    keeps the secret in an open, ordinary memfd
+ *   victim spin      computes, looking for the end now and then
  *   victim seal      makes itself non-dumpable, as soon as a program can
  *
  * Prints `ready PID ADDRESS STATE`: an address in its data, and whether what
  * stands there is still what was compiled in.
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,13 @@ int main(int argc, char **argv)
 		set_title(argc, argv);
 	printf("ready %d %lx %s\n", getpid(), (unsigned long)mark, mark[0] == 'i' ? "intact" : "changed");
 	fflush(stdout);
+	while (!strcmp(what, "spin")) {
+		struct pollfd end = { 0, POLLIN, 0 };
+		for (volatile int i = 0; i < 1000000; i++)
+			;
+		if (poll(&end, 1, 0))
+			break;
+	}
 	while (read(0, line, sizeof line) > 0)
 		if (line[0] == 'q')
 			break;
