@@ -17,18 +17,17 @@ mod descriptors;
 mod environ;
 mod memory;
 mod needle;
-mod observer;
 mod race;
-mod sampling;
 mod sys;
 mod trace;
-mod uring;
 
 use std::io;
 
+use sys::{sampling, uring};
+
 pub use needle::Needle;
-pub use observer::{Observer, Sighting};
 pub use race::Racer;
+pub use sys::observer::{Observer, Sighting};
 
 /// What an attack brought to light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 
 use crate::memory::{self, Region};
-use crate::sys::{Tracee, Word};
+use crate::sys::tracee::{Tracee, Word};
 use crate::{Needle, Outcome};
 
 /// Reads all memory that may hold data with `PTRACE_PEEKDATA`.

@@ -1,5 +1,10 @@
-//! The system calls that only attacks need.
+//! The system calls that only attacks need: all unsafe code of this crate is below here.
 #![expect(unsafe_code, reason = "raw system calls and memory mappings of foreign files")]
+
+pub(crate) mod observer;
+pub(crate) mod sampling;
+pub(crate) mod tracee;
+pub(crate) mod uring;
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -8,9 +13,6 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
-
-/// What one `PTRACE_PEEKDATA` reads.
-pub(crate) type Word = libc::c_long;
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -126,89 +128,4 @@ impl Drop for Mapped {
 pub(crate) fn abort(pid: i32) -> io::Result<()> {
     // SAFETY: no pointer is involved.
     check(unsafe { libc::kill(pid, libc::SIGABRT) }.into()).map(drop)
-}
-
-/// A process that is being traced by a hostile hand: unlike the launcher's, this tracer does
-/// not take its victim along when it dies.
-pub(crate) struct Tracee {
-    pid: i32,
-    original: Option<libc::user_regs_struct>,
-}
-
-impl Tracee {
-    /// Attaches without stopping.
-    pub(crate) fn seize(pid: i32) -> io::Result<Self> {
-        ptrace(libc::PTRACE_SEIZE, pid, 0, 0)?;
-        Ok(Self { pid, original: None })
-    }
-
-    /// Stops it and remembers its registers.
-    pub(crate) fn stop(&mut self) -> io::Result<()> {
-        ptrace(libc::PTRACE_INTERRUPT, self.pid, 0, 0)?;
-        self.wait()?;
-        self.original = Some(self.registers()?);
-        Ok(())
-    }
-
-    /// One word of memory.
-    pub(crate) fn peek(&self, address: usize) -> io::Result<Word> {
-        let mut word: Word = 0;
-        let into = &raw mut word;
-        // SAFETY: the system call itself, unlike its libc wrapper, stores the word at `into`.
-        let result = unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKDATA, self.pid, address, into) };
-        check(result).map(|_| word)
-    }
-
-    /// Makes it execute a system call at an instruction of its own.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn call(&mut self, instruction: usize, number: libc::c_long, arguments: [u64; 3]) -> io::Result<u64> {
-        let Some(mut registers) = self.original else {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        };
-        registers.rip = instruction as u64;
-        registers.rax = number as u64;
-        // Not within a system call: nothing is restarted.
-        registers.orig_rax = u64::MAX;
-        [registers.rdi, registers.rsi, registers.rdx] = arguments;
-        [registers.r10, registers.r8, registers.r9] = [0; 3];
-        self.set_registers(&registers)?;
-        ptrace(libc::PTRACE_SINGLESTEP, self.pid, 0, 0)?;
-        self.wait()?;
-        let result = self.registers()?.rax as i64;
-        match i32::try_from(result) {
-            Ok(errno @ -4095..=-1) => Err(io::Error::from_raw_os_error(-errno)),
-            _ => Ok(result as u64),
-        }
-    }
-
-    /// Gives it its registers back and lets it run.
-    pub(crate) fn detach(self) -> io::Result<()> {
-        if let Some(original) = &self.original {
-            self.set_registers(original)?;
-        }
-        ptrace(libc::PTRACE_DETACH, self.pid, 0, 0)
-    }
-
-    fn registers(&self) -> io::Result<libc::user_regs_struct> {
-        // SAFETY: all bits zero is a valid value of this struct of integers.
-        let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-        ptrace(libc::PTRACE_GETREGS, self.pid, 0, (&raw mut registers) as usize)?;
-        Ok(registers)
-    }
-
-    fn set_registers(&self, registers: &libc::user_regs_struct) -> io::Result<()> {
-        ptrace(libc::PTRACE_SETREGS, self.pid, 0, std::ptr::from_ref(registers) as usize)
-    }
-
-    fn wait(&self) -> io::Result<()> {
-        let mut status = 0;
-        // SAFETY: `status` is a live int.
-        check(unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) }.into())?;
-        if libc::WIFSTOPPED(status) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
-    }
-}
-
-fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: usize) -> io::Result<()> {
-    // SAFETY: the callers pass what the request takes, pointers to live structs included.
-    check(unsafe { libc::ptrace(request, pid, address, data) }).map(drop)
 }
