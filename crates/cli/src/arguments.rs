@@ -61,8 +61,11 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) no_config: bool,
     /// Say nothing but errors
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// Say which protection the program has got, mechanism by mechanism
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

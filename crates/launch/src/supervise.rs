@@ -17,7 +17,7 @@ use envward_kernel::ptrace::{EVENT_EXEC, Events, Outcome, Reason, Running, Stepp
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_kernel::signal::{self, SignalSet};
 use envward_kernel::{poll, ptrace, remote_memory, startup};
-use envward_secret::RegionError;
+use envward_secret::{Backing, RegionError};
 
 use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
@@ -73,6 +73,21 @@ pub struct Counters {
     pub killed: u64,
 }
 
+/// The protection that a tree has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// The mode.
+    pub mode: Mode,
+    /// What the secrets lie in.
+    pub backing: Backing,
+    /// Whether execs are supervised (or refused, in the sealed mode).
+    pub supervised: bool,
+    /// Whether the first program goes on in memory that was never dumpable.
+    pub forked_away: bool,
+    /// Whether the program may write no core files.
+    pub no_core_files: bool,
+}
+
 /// An exec that has been let go and has not come to its end.
 #[derive(Debug)]
 struct Flight {
@@ -109,6 +124,7 @@ pub struct Supervisor<'a> {
     searching: Option<i32>,
     home: Home,
     counters: Counters,
+    forked_away: bool,
     report: &'a mut dyn FnMut(Report),
 }
 
@@ -201,6 +217,7 @@ impl<'a> Supervisor<'a> {
             flights: Vec::new(),
             searching: None,
             counters: Counters::default(),
+            forked_away: false,
             report,
         }
     }
@@ -231,6 +248,7 @@ impl<'a> Supervisor<'a> {
             stepping,
             home,
             counters,
+            forked_away,
             report,
             ..
         } = self;
@@ -252,8 +270,21 @@ impl<'a> Supervisor<'a> {
             searching: None,
             home,
             counters,
+            forked_away,
             report,
         })
+    }
+
+    /// What is in effect for the tree.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        Level {
+            mode: self.protection.mode,
+            backing: self.image.backing(),
+            supervised: self.listener.is_some(),
+            forked_away: self.forked_away,
+            no_core_files: self.protection.forbid_core,
+        }
     }
 
     /// What was seen and done so far.
@@ -591,6 +622,13 @@ impl<'a> Supervisor<'a> {
     }
 
     fn fork_away(&mut self, fresh: Fresh) -> Result<Fresh, InjectError> {
+        let original = fresh.pid();
+        let fresh = self.try_to_fork_away(fresh)?;
+        self.forked_away = fresh.pid() != original;
+        Ok(fresh)
+    }
+
+    fn try_to_fork_away(&mut self, fresh: Fresh) -> Result<Fresh, InjectError> {
         match self.protection.fork_away {
             Attempt::No => Ok(fresh),
             Attempt::Required => fresh.fork_away().map_err(|(_, error)| error),

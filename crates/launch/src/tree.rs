@@ -13,7 +13,7 @@ use crate::forwarding::{self, Forward};
 use crate::group::{Group, Stopped};
 use crate::remaining::Remaining;
 use crate::service::Notifications;
-use crate::supervise::{self, Supervisor};
+use crate::supervise::{self, Level, Supervisor};
 
 const SIGCONT: i32 = 18;
 /// How long execs under way may take to end after the program has.
@@ -49,6 +49,12 @@ impl<'a> Tree<'a> {
         program: i32,
     ) -> Self {
         Self { supervisor, signals, notifications, group, program }
+    }
+
+    /// The protection that the tree has got.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.supervisor.level()
     }
 
     /// Looks after the tree until the program ends.

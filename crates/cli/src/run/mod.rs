@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
         // /proc would be allowed where it is not allowed to whoever started us.
         set_trace_capability(false)?;
     }
-    let quiet = arguments.quiet;
+    let (quiet, verbose) = (arguments.quiet, arguments.verbose);
     let plan = Plan::new(arguments)?;
     let vault = plan.load()?;
     if privileged {
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
     if !quiet {
         protection.announce();
     }
-    supervise(&plan, &protection, vault)
+    supervise(&plan, &protection, vault, verbose)
 }
 
 fn set_trace_capability(effective: bool) -> Result<(), Failure> {
@@ -47,7 +47,7 @@ fn set_trace_capability(effective: bool) -> Result<(), Failure> {
     }
 }
 
-fn supervise(plan: &Plan, protection: &plan::Protection, vault: Vault) -> Result<u8, Failure> {
+fn supervise(plan: &Plan, protection: &plan::Protection, vault: Vault, verbose: bool) -> Result<u8, Failure> {
     let environment = command::Environment::acquire()?;
     let Found { paths, arguments } = command::find(&plan.command, &environment)?;
     let strings = environment.without(&vault);
@@ -64,6 +64,9 @@ fn supervise(plan: &Plan, protection: &plan::Protection, vault: Vault) -> Result
         &mut tell,
     )
     .map_err(|error| report::start_failure(&error, &plan.command[0]))?;
+    if verbose {
+        report::level(&started.level());
+    }
     let ended = started.run().map_err(|error| Failure::own(format!("the supervision failed: {error}")))?;
     if let Some(remaining) = ended.remaining
         && let Err(error) = remaining.go_on_in_background()

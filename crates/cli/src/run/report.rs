@@ -5,9 +5,11 @@ use std::ffi::OsStr;
 use envward_kernel::process;
 use envward_kernel::spawn::SpawnError;
 use envward_launch::inject::InjectError;
+use envward_launch::mode::Mode;
 use envward_launch::start::StartError;
-use envward_launch::supervise::Report;
-use envward_secret::RegionError;
+use envward_launch::supervise::{Level, Report};
+use envward_policy::Mechanism;
+use envward_secret::{Backing, RegionError};
 
 use super::plan::setting;
 use crate::failure::Failure;
@@ -76,6 +78,31 @@ pub(crate) fn tell(report: Report) {
             "without fork-away ({error}): a process of the same user may have opened the program's memory at its start"
         )),
         _ => {}
+    }
+}
+
+/// What is in effect, mechanism by mechanism, under their names on the command line.
+pub(crate) fn level(level: &Level) {
+    let yes = |yes: bool| if yes { "yes" } else { "no" };
+    let at_least = |path: &str, least: i32| match setting(path) {
+        Some(value) if value >= least => format!("yes ({value})"),
+        Some(value) => format!("no ({value}, should be {least} or more)"),
+        None => "no (the kernel does not have it)".to_owned(),
+    };
+    let lines = [
+        (Mechanism::MemfdSecret, yes(level.backing == Backing::MemfdSecret).to_owned()),
+        (Mechanism::NonDumpable, yes(level.mode != Mode::Supervised).to_owned()),
+        (Mechanism::Supervision, yes(level.supervised).to_owned()),
+        (Mechanism::ForkAway, yes(level.forked_away).to_owned()),
+        (Mechanism::NoCore, yes(level.no_core_files || level.mode != Mode::Supervised).to_owned()),
+        // A region without them cannot be made, so there is nothing running without.
+        (Mechanism::GuardPages, yes(true).to_owned()),
+        (Mechanism::Yama, at_least("/proc/sys/kernel/yama/ptrace_scope", 1)),
+        (Mechanism::PerfParanoid, at_least("/proc/sys/kernel/perf_event_paranoid", 3)),
+    ];
+    output::error(format_args!("mode {}", level.mode));
+    for (mechanism, state) in lines {
+        output::error(format_args!("{mechanism}: {state}"));
     }
 }
 
