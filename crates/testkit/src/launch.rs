@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ impl Launch {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
         watch.plant(child.id());
         let lines = read_lines(child.stdout.take().expect("stdout is piped"));
-        let complaints = read_all(child.stderr.take().expect("stderr is piped"));
+        let (complaints, complained) = read_all(child.stderr.take().expect("stderr is piped"));
         Running {
             argv: self.argv,
             stdin: child.stdin.take(),
@@ -115,6 +115,7 @@ impl Launch {
             lines,
             said: Vec::new(),
             complaints,
+            complained,
             secrets: self.secrets,
             watch: Some(watch),
         }
@@ -129,6 +130,8 @@ pub struct Running {
     lines: Receiver<String>,
     said: Vec<String>,
     complaints: Arc<Mutex<Vec<u8>>>,
+    /// Hangs up when standard error has ended.
+    complained: Receiver<()>,
     secrets: Vec<Arc<TestSecret>>,
     watch: Option<Watch>,
 }
@@ -168,7 +171,7 @@ impl Running {
             Err(RecvTimeoutError::Timeout) => self.fail("no further line came"),
             Err(RecvTimeoutError::Disconnected) => {
                 // Its complaint may still be on the way.
-                thread::sleep(Duration::from_millis(100));
+                let _ = self.complained.recv_timeout(Duration::from_millis(500));
                 self.fail("its output ended")
             }
         }
@@ -220,6 +223,7 @@ impl Running {
         while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(500)) {
             self.said.push(line);
         }
+        let _ = self.complained.recv_timeout(Duration::from_millis(500));
         Ended {
             status,
             lines: std::mem::take(&mut self.said),
@@ -327,14 +331,16 @@ fn read_lines(stdout: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-fn read_all(mut stderr: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+fn read_all(mut stderr: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, Receiver<()>) {
     let all = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&all);
+    let (ended, complained) = channel();
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stderr.read(&mut buffer) {
             sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..count]);
         }
+        drop::<Sender<()>>(ended);
     });
-    all
+    (all, complained)
 }
