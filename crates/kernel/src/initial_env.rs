@@ -243,22 +243,11 @@ impl std::error::Error for AcquireError {
     }
 }
 
-/// `unshare(CLONE_THREAD)` changes nothing and fails with `EINVAL` unless the
-/// caller is its process's only thread. Where a seccomp filter refuses it, as
-/// in containers, `/proc` is asked.
 fn require_single_thread() -> Result<(), AcquireError> {
-    // SAFETY: with this flag unshare is a check only; see unshare(2).
-    if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
-        return Ok(());
-    }
-    if io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
-        return Err(AcquireError::Threads);
-    }
-    let threads = std::fs::read_dir("/proc/self/task").map_err(AcquireError::Unknown)?.take(2).count();
-    match threads {
-        1 => Ok(()),
-        0 => Err(AcquireError::Unknown(io::ErrorKind::NotFound.into())),
-        _ => Err(AcquireError::Threads),
+    match crate::process::has_one_thread() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(AcquireError::Threads),
+        Err(error) => Err(AcquireError::Unknown(error)),
     }
 }
 

@@ -213,6 +213,28 @@ pub enum Fork {
     Parent(i32),
 }
 
+/// Whether the caller is the only thread of its process.
+///
+/// `unshare(CLONE_THREAD)` changes nothing and fails with `EINVAL` unless it is
+/// ([unshare(2)](https://man7.org/linux/man-pages/man2/unshare.2.html)). Where a seccomp filter
+/// refuses it, as in containers, `/proc` is asked.
+///
+/// # Errors
+/// When neither tells.
+pub fn has_one_thread() -> io::Result<bool> {
+    // SAFETY: takes no pointer; with this flag the call only checks.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
+        return Ok(true);
+    }
+    if io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
+        return Ok(false);
+    }
+    match std::fs::read_dir("/proc/self/task")?.take(2).count() {
+        0 => Err(io::ErrorKind::NotFound.into()),
+        threads => Ok(threads == 1),
+    }
+}
+
 /// Duplicates the process, which has a single thread,
 /// [fork(2)](https://man7.org/linux/man-pages/man2/fork.2.html).
 ///
@@ -220,8 +242,7 @@ pub enum Fork {
 /// `EBUSY` when there are more threads: in the child their locks would stay locked; `EAGAIN`,
 /// `ENOMEM`.
 pub fn fork_single_threaded() -> io::Result<Fork> {
-    // SAFETY: takes no pointer; the flag only asks whether there is one thread.
-    if unsafe { libc::unshare(libc::CLONE_THREAD) } != 0 {
+    if !has_one_thread()? {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     // SAFETY: there is one thread.

@@ -52,18 +52,21 @@ impl Group {
     /// Stops ourselves because the program was stopped by `signal`, by the same signal, so that
     /// whoever waits for us sees it; returns when we are continued.
     ///
-    /// While we are stopped a watcher continues us if the program is continued alone.
+    /// While we are stopped a watcher continues us if the program is continued alone. Where no
+    /// watcher is to be had, whoever continues the program has to continue us too.
     ///
     /// # Errors
-    /// When no watcher is to be had.
+    /// None is expected.
     pub fn stop_with(&self, program: i32, mut signal: i32) -> io::Result<Stopped> {
         loop {
             if !self.session_leader {
                 let _ = process::set_group(0, self.job);
             }
-            let watcher = Watcher::start(program)?;
+            let watcher = Watcher::start(program);
             stop_ourselves(signal);
-            watcher.end();
+            if let Ok(watcher) = watcher {
+                watcher.end();
+            }
             let came = came_of(program)?;
             self.go_out();
             match came {
