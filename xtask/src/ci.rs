@@ -35,6 +35,23 @@ const AFTER_CHECKS: &[Step] = &[
         limit: "8m",
     },
     Step { name: "first command of the README", program: "./try", arguments: &[], limit: "2m" },
+    // What the optimiser makes of wiping, and of values on their way, only this shows.
+    Step {
+        name: "attacks on the release binary",
+        program: "cargo",
+        arguments: &[
+            "test",
+            "--release",
+            "--locked",
+            "--no-fail-fast",
+            "--package=envward",
+            "--package=envward-secret",
+            "--test=attacks",
+            "--test=region",
+            "--test=vault",
+        ],
+        limit: "8m",
+    },
     Step {
         name: "tests",
         program: "cargo",
