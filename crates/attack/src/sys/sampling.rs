@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use crate::{Needle, Outcome};
 /// Data pages of the ring buffer, within what an ordinary user may lock.
 const PAGES: usize = 64;
 const PAGE: usize = 4096;
+/// Where the ring's head and tail are in its first page (`struct perf_event_mmap_page`).
+const DATA_HEAD: usize = 1024;
+const DATA_TAIL: usize = 1032;
 /// How long samples are awaited.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -58,9 +62,14 @@ pub(crate) fn by_profiler(pid: i32, needle: &Needle) -> io::Result<Outcome> {
     let mut outcome = Outcome::NotFound;
     while outcome == Outcome::NotFound && begun.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(50));
-        // SAFETY: the data pages follow the first; the kernel writes to them while we copy,
-        // and stops when they are full, since we never move the tail.
-        unsafe { std::ptr::copy_nonoverlapping(base.cast::<u8>().add(PAGE), copy.as_mut_ptr(), copy.len()) };
+        // SAFETY: the data pages follow the first, which holds the head and the tail of the
+        // ring. The kernel writes data between the head and the tail only, so what is copied
+        // may be torn at the head; the next sample is not.
+        unsafe {
+            let head = (*base.cast::<u8>().add(DATA_HEAD).cast::<AtomicU64>()).load(Ordering::Acquire);
+            std::ptr::copy_nonoverlapping(base.cast::<u8>().add(PAGE), copy.as_mut_ptr(), copy.len());
+            (*base.cast::<u8>().add(DATA_TAIL).cast::<AtomicU64>()).store(head, Ordering::Release);
+        }
         if needle.is_in(&copy) {
             outcome = Outcome::Leaked;
         }
