@@ -64,6 +64,49 @@ pub fn set_effective(capability: Capability, effective: bool) -> io::Result<()> 
     check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
 }
 
+/// The inheritable set, bit by bit.
+///
+/// # Errors
+/// Those of capget(2).
+pub fn inheritable() -> io::Result<u64> {
+    let [low, high] = get()?;
+    Ok(u64::from(low.inheritable) | u64::from(high.inheritable) << 32)
+}
+
+/// Whether `capability` is in the ambient set: programs that are executed keep it (Linux 4.3).
+///
+/// # Errors
+/// `EINVAL` before Linux 4.3.
+pub fn is_ambient(capability: Capability) -> io::Result<bool> {
+    ambient(libc::PR_CAP_AMBIENT_IS_SET, capability as libc::c_ulong).map(|set| set == 1)
+}
+
+/// Puts `capability`, which is permitted, into the inheritable and the ambient set.
+/// Async-signal-safe.
+///
+/// # Errors
+/// `EPERM` when it is not permitted, or the secure bits forbid it.
+pub(crate) fn make_ambient(capability: Capability) -> io::Result<()> {
+    let mut data = get()?;
+    let bit = capability as u32;
+    data[(bit / 32) as usize].inheritable |= 1 << (bit % 32);
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    // SAFETY: version 3 makes the kernel read exactly two `Data`.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })?;
+    ambient(libc::PR_CAP_AMBIENT_RAISE, capability as libc::c_ulong).map(drop)
+}
+
+fn ambient(operation: libc::c_int, capability: libc::c_ulong) -> io::Result<libc::c_int> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, operation as libc::c_ulong, capability, 0_u64, 0_u64) })
+}
+
+/// What capset(2) is to read to leave a process with the inheritable set only: header and data.
+#[must_use]
+pub fn only_inheritable(inheritable: u64) -> [u32; 8] {
+    [VERSION_3, 0, 0, 0, inheritable as u32, 0, 0, (inheritable >> 32) as u32]
+}
+
 /// Sets the permitted and the effective set, bit by bit; the inheritable one is emptied.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use crate::arch::Cookie;
+use crate::capability::{self, Capability};
 use crate::errno::check;
 use crate::ptrace::{self, Running};
 use crate::seccomp::{self, Instruction, Listener};
@@ -32,6 +33,9 @@ pub struct Plan<'a> {
     pub cookie: Cookie,
     /// Whether to set the soft limit on core files to 0.
     pub forbid_core: bool,
+    /// A capability that the program shall have at first, for the tracer to take away: whoever
+    /// lacks it cannot trace the program or open its memory, even while it is dumpable.
+    pub guard: Option<Capability>,
 }
 
 /// A program that was started: it is traced, and stops with a plain trap before its first
@@ -170,6 +174,9 @@ fn become_program(shared: &mut Shared<'_>) -> io::Result<()> {
     set_ignored(libc::SIGCHLD, startup::was_ignored(libc::SIGCHLD))?;
     if shared.plan.forbid_core {
         process::forbid_core_files()?;
+    }
+    if let Some(capability) = shared.plan.guard {
+        capability::make_ambient(capability)?;
     }
     // SIGTRAP stays open: the stop that hands us to the supervisor is one.
     crate::signal::set_mask(SignalSet::ALL.without(libc::SIGTRAP))?;

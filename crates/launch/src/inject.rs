@@ -10,9 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use envward_kernel::arch::{Abi, Registers, Syscall};
+use envward_kernel::capability::{self, Capability};
 use envward_kernel::limit::{self, Raised, Resource};
 use envward_kernel::poll;
-use envward_kernel::process::Ending;
+use envward_kernel::process::{self, Ending};
 use envward_kernel::ptrace::{Events, Outcome, Reason, Running, Stepping, Stopped};
 use envward_kernel::remote_memory;
 use envward_kernel::seccomp::{Answer, Listener, Notification};
@@ -88,6 +89,30 @@ pub struct Fresh {
     stepping: Stepping,
 }
 
+/// The first program's protection between its `execve` and the moment when it is made
+/// non-dumpable: it starts with `CAP_SYS_PTRACE` in its permitted set, and the kernel lets nobody
+/// trace a process or open its memory who has not all its capabilities. They are taken away
+/// before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The inheritable set that the program is left with, ours.
+    pub inheritable: u64,
+}
+
+impl Guard {
+    /// The guard, where one is needed and to be had: we have the capability, and the program
+    /// would not have it anyway, as it has from root or from an ambient set of ours.
+    ///
+    /// # Errors
+    /// When the kernel does not tell the capabilities.
+    pub fn needed() -> io::Result<Option<Self>> {
+        let wanted = process::real_uid() != 0
+            && capability::is_effective(Capability::SysPtrace)?
+            && !capability::is_ambient(Capability::SysPtrace)?;
+        if wanted { Ok(Some(Self { inheritable: capability::inheritable()? })) } else { Ok(None) }
+    }
+}
+
 /// How a program gets the descriptor of its copy.
 pub enum HandOver<'a> {
     /// Through a trap that the supervisor answers with it.
@@ -131,6 +156,8 @@ impl Gadgets {
 mod number {
     pub(super) const PR_SET_PDEATHSIG: u64 = 1;
     pub(super) const PR_SET_DUMPABLE: u64 = 4;
+    pub(super) const PR_CAP_AMBIENT: u64 = 47;
+    pub(super) const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;
     pub(super) const SIGKILL: u64 = 9;
     pub(super) const SIGCHLD: u64 = 17;
     pub(super) const CLONE_PTRACE: u64 = 0x2000;
@@ -249,6 +276,25 @@ impl Fresh {
                 copy.call_and_check(Syscall::Prctl, [number::PR_SET_PDEATHSIG, number::SIGKILL, 0, 0, 0, 0])
             }
         }
+    }
+
+    /// Takes the capabilities away that the program was given for its start ([`Guard`]).
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub fn drop_guard(self, guard: Guard) -> Result<Self, InjectError> {
+        let fresh = self
+            .call_and_check(Syscall::Prctl, [number::PR_CAP_AMBIENT, number::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0])?;
+        let bytes: Vec<u8> =
+            capability::only_inheritable(guard.inheritable).iter().flat_map(|word| word.to_le_bytes()).collect();
+        // Below its stack pointer: nothing of the program has run that could use it.
+        let header = fresh.registers.stack_pointer() - 2 * bytes.len();
+        remote_memory::write(fresh.pid(), header, &bytes).map_err(tracing("write the capabilities"))?;
+        let data = header as u64 + 8;
+        let fresh = fresh.call_and_check(Syscall::Capset, [header as u64, data, 0, 0, 0, 0])?;
+        let zeros = vec![0; bytes.len()];
+        remote_memory::write(fresh.pid(), header, &zeros).map_err(tracing("wipe the capabilities"))?;
+        Ok(fresh)
     }
 
     /// Maps a copy of the image at its address and closes its descriptor.

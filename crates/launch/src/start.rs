@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use envward_kernel::arch::{self, Cookie};
+use envward_kernel::capability::Capability;
 use envward_kernel::signal::{self, SignalQueue, SignalSet};
 use envward_kernel::spawn::{self, Plan, SpawnError, Spawned};
 use envward_kernel::{descriptor, prctl};
@@ -14,8 +15,8 @@ use crate::carry::{self, CarryError};
 use crate::companion::Home;
 use crate::group::Group;
 use crate::image::{Image, ImageError};
-use crate::inject::InjectError;
-use crate::mode::{Attempt, Protection};
+use crate::inject::{Guard, InjectError};
+use crate::mode::{Attempt, Mode, Protection};
 use crate::service::{self, Notifications};
 use crate::supervise::{First, Permit, Report, Supervisor};
 use crate::tree::{self, Tree};
@@ -107,6 +108,10 @@ pub fn start<'a>(
     let cookie = Cookie([(); 3].map(|()| words.next().unwrap_or_default()));
     let home = Home::new();
     let companion = home.settle_here();
+    let guard = match command.protection.mode {
+        Mode::Full => Guard::needed().map_err(preparing("read our capabilities"))?,
+        Mode::Supervised | Mode::Sealed => None,
+    };
     let filter = arch::exec_filter(&cookie);
     let plan = Plan {
         paths: &references(command.paths),
@@ -115,6 +120,7 @@ pub fn start<'a>(
         filter: Some(&filter),
         cookie,
         forbid_core: command.protection.forbid_core,
+        guard: guard.map(|_| Capability::SysPtrace),
     };
     let mut inherited = None;
     let spawned = match spawn::spawn(&plan) {
@@ -136,7 +142,7 @@ pub fn start<'a>(
     let watch = signals.as_fd().try_clone_to_owned().map_err(preparing("watch for children"))?;
     let group = Group::leave();
     let mut supervisor = Supervisor::new(listener, watch, image, permit, command.protection, cookie, home, report);
-    let stopped = supervisor.start(program, First { carry, inherited })?;
+    let stopped = supervisor.start(program, First { carry, inherited, guard })?;
     let program = stopped.tid();
     // What was pending for us when we became envward is pending for the program now.
     while let Some(received) = signals.next().map_err(preparing("receive signals"))? {

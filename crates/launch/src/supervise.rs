@@ -22,7 +22,7 @@ use envward_secret::{Backing, RegionError};
 use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
 use crate::image::{self, Entry, Image, Parcel, SLOTS, SlotSize};
-use crate::inject::{self, Fresh, Gadgets, HandOver, InjectError, Openness};
+use crate::inject::{self, Fresh, Gadgets, Guard, HandOver, InjectError, Openness};
 use crate::missing;
 use crate::mode::{Attempt, Mode, Protection};
 use crate::stack;
@@ -588,18 +588,19 @@ impl<'a> Supervisor<'a> {
     fn inject(&mut self, stopped: Stopped, registers: Registers, role: Role) -> Result<Stopped, InjectError> {
         let mut fresh = Fresh::new(stopped, registers, &mut self.gadgets, self.stepping)?;
         if fresh.is_privileged() {
-            return Ok(fresh.into_tracee());
+            return role.without_guard(fresh);
         }
         let executable = if self.permit.is_restrictive() { executable(fresh.pid())? } else { Vec::new() };
         let permit = self.permit;
         let may_have = |entry: &Entry| !permit.is_restrictive() || permit.permits(&entry.secret, &executable);
         let envp = self.environment(&fresh, &role, &may_have);
-        let Some(envp) = envp else { return Ok(fresh.into_tracee()) };
+        let Some(envp) = envp else { return role.without_guard(fresh) };
         fresh.set_environment(&envp)?;
         fresh = fresh.set_dumpable(false)?;
-        if matches!(role, Role::First(_)) {
+        if let Role::First(first) = &role {
             fresh = self.fork_away(fresh)?;
             self.image.set_process_id(fresh.pid());
+            fresh = first.drop_guard(fresh)?;
         }
         let how = match (role, &self.listener) {
             (Role::First(First { inherited: Some(copy), .. }), _) => {
@@ -683,6 +684,8 @@ pub struct First {
     pub carry: Carry,
     /// Its copy, if it has inherited that.
     pub inherited: Option<image::Copy>,
+    /// Capabilities that it was started with, to be taken away.
+    pub guard: Option<Guard>,
 }
 
 /// Which program secrets are put into.
@@ -693,7 +696,24 @@ enum Role {
     Later { carry: Carry },
 }
 
+impl First {
+    fn drop_guard(&self, fresh: Fresh) -> Result<Fresh, InjectError> {
+        match self.guard {
+            Some(guard) => fresh.drop_guard(guard),
+            None => Ok(fresh),
+        }
+    }
+}
+
 impl Role {
+    /// A program that gets no secret must not keep what it was guarded with either.
+    fn without_guard(&self, fresh: Fresh) -> Result<Stopped, InjectError> {
+        match self {
+            Self::First(first) => first.drop_guard(fresh)?.finish(),
+            Self::Later { .. } => Ok(fresh.into_tracee()),
+        }
+    }
+
     const fn carry(&self) -> &Carry {
         match self {
             Self::First(First { carry, .. }) | Self::Later { carry } => carry,

@@ -46,6 +46,8 @@ impl Abi {
 /// System calls that are injected into a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syscall {
+    /// `capset(header, data)`.
+    Capset,
     /// `clone(flags, 0, 0, 0, 0)`.
     Clone,
     /// `close(fd)`.
@@ -65,6 +67,8 @@ pub enum Syscall {
 impl Syscall {
     const fn number(self, abi: Abi) -> u64 {
         match (self, abi) {
+            (Self::Capset, Abi::Native) => 126,
+            (Self::Capset, Abi::Compat) => 185,
             (Self::Clone, Abi::Native) => 56,
             (Self::Clone, Abi::Compat) => 120,
             (Self::Close, Abi::Native) => 3,
