@@ -15,6 +15,8 @@ mod interpreted;
 mod servers;
 #[path = "runtimes/shells.rs"]
 mod shells;
+#[path = "runtimes/titles.rs"]
+mod titles;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -20,6 +20,11 @@ pub enum Language {
     CStatic,
     /// C with musl, static.
     Musl,
+    /// C under AddressSanitizer, which lays out the address space itself.
+    AddressSanitized,
+    /// C under ThreadSanitizer, which does so too and refuses what it does not
+    /// know.
+    ThreadSanitized,
     /// 32-bit C, dynamic.
     I386,
     /// 32-bit C, static.
@@ -97,7 +102,14 @@ struct Recipe {
 impl Language {
     fn directory(self) -> &'static str {
         match self {
-            Self::C | Self::CStaticPie | Self::CStatic | Self::Musl | Self::I386 | Self::I386Static => "c",
+            Self::C
+            | Self::CStaticPie
+            | Self::CStatic
+            | Self::Musl
+            | Self::AddressSanitized
+            | Self::ThreadSanitized
+            | Self::I386
+            | Self::I386Static => "c",
             Self::Go | Self::GoCgo => "go",
             Self::Rust | Self::RustStatic => "rust",
             Self::Java => "java",
@@ -111,7 +123,9 @@ impl Language {
     fn recipe(self, directory: &Path, name: &str) -> Recipe {
         let (command, package): (&str, &str) = match self {
             Self::C => ("gcc", "gcc libc6-dev"),
-            Self::CStaticPie | Self::CStatic => ("gcc", "gcc libc6-dev"),
+            Self::CStaticPie | Self::CStatic | Self::AddressSanitized | Self::ThreadSanitized => {
+                ("gcc", "gcc libc6-dev")
+            }
             Self::Musl => ("musl-gcc", "musl-tools"),
             Self::I386 | Self::I386Static => ("gcc", "gcc-multilib libc6-dev-i386"),
             Self::Go | Self::GoCgo => ("go", "golang-go"),
@@ -139,6 +153,8 @@ impl Language {
             Self::CStaticPie => c(&["-static-pie"]),
             Self::CStatic => c(&["-static", "-no-pie"]),
             Self::Musl => c(&["-static"]),
+            Self::AddressSanitized => c(&["-fsanitize=address"]),
+            Self::ThreadSanitized => c(&["-fsanitize=thread"]),
             Self::I386 => c(&["-m32"]),
             Self::I386Static => c(&["-m32", "-static"]),
             Self::Rust => rust(&[]),

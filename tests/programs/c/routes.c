@@ -320,6 +320,56 @@ static int by_change(void)
 	return plain_exec();
 }
 
+/* A path that means something else in every process, after one that failed. */
+static int by_descriptor_path(void)
+{
+	static const char *forms[] = { "/proc/self/fd/%d", "/dev/fd/%d", "/proc/thread-self/fd/%d" };
+	char path[64];
+	int fd = dup2(open(command[0], O_RDONLY | O_CLOEXEC), 200);
+
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		pid_t pid;
+
+		snprintf(path, sizeof path, forms[i], fd);
+		pid = fork();
+		if (pid == 0) {
+			close(0);
+			open("/dev/null", O_RDONLY);
+			expect_error("/nonexistent", command, environ, ENOENT);
+			execve(path, command, environ);
+			_exit(failed(path));
+		}
+		await(pid);
+	}
+	expect_error("/nonexistent", command, environ, ENOENT);
+	execve(path, command, environ);
+	return failed(path);
+}
+
+/* Nearly all that the kernel takes: nineteen arguments of 100 kB. */
+static int by_large_arguments(void)
+{
+	enum { LARGE = 100000, COUNT = 19 };
+	char *large = malloc(LARGE + 1), *argv[64];
+	int count = 0;
+
+	/* The program checks, then starts a shell with the rest, which execs it. */
+	for (int i = 0; i < 3; i++)
+		argv[count++] = command[i];
+	argv[count++] = "/bin/sh";
+	argv[count++] = "-c";
+	argv[count++] = "exec \"$0\" \"$1\" \"$2\"";
+	for (int i = 0; i < 3; i++)
+		argv[count++] = command[i];
+	memset(large, 'x', LARGE);
+	large[LARGE] = 0;
+	for (int i = 0; i < COUNT; i++)
+		argv[count++] = large;
+	argv[count] = NULL;
+	execve(command[0], argv, environ);
+	return failed("execve");
+}
+
 /* Far more entries than any fixed table of a supervisor would hold. */
 static int by_many_entries(void)
 {
@@ -364,6 +414,8 @@ static const struct {
 	{ "clearenv", by_clearenv },
 	{ "unsetenv", by_unsetenv },
 	{ "change", by_change },
+	{ "descriptor-path", by_descriptor_path },
+	{ "large-arguments", by_large_arguments },
 	{ "many-entries", by_many_entries },
 };
 

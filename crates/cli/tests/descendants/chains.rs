@@ -135,6 +135,26 @@ fn through_namespaces() {
     }
 }
 
+/// A path that only the program has: a file system that is mounted in its own
+/// mount namespace. Found through PATH, past a directory that is missing.
+#[test]
+fn through_a_private_mount() {
+    require_root("mounts");
+    let stage = stage!();
+    let leaf_program = stage.program(Language::C, "check");
+    let directory = stage.room.directory("mounted", Identity::Caller);
+    let text = format!(
+        "mount -t tmpfs tmpfs {0} && cp {1} {0}/private && PATH=/nonexistent:{0}:/usr/bin && \
+         cd {0} && env private \"$1\" \"$2\" env ./private \"$1\" \"$2\" \"$0\" \"$1\" \"$2\"; exit $?",
+        directory.display(),
+        leaf_program.display()
+    );
+    let mut inner: Vec<OsString> = vec![tool("unshare", "util-linux").into()];
+    inner.extend(["--mount", "/bin/sh", "-c", &text].map(Into::into));
+    inner.extend(leaf(&stage));
+    stage.trial(behind_a_shell(&stage, inner)).says(&["seen"; 4]).holders(&[&stage.shell(), &leaf_program]).run();
+}
+
 /// A root directory with nothing but the program: no /proc, no libc, no vDSO
 /// lookup by path.
 #[test]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use envward_testkit::{Language, interpreter, stage, tool};
+use envward_testkit::{Language, interpreter, require_root, stage, tool};
 
 use crate::{BOTH, leaf};
 
@@ -132,4 +132,29 @@ fn three_hundred_names_at_once() {
          \"$1\" NAME_0 \"$3\" </dev/null; \"$1\" NAME_299 \"$3\" </dev/null",
         2,
     );
+}
+
+/// A program that execs itself over and over leaves nothing in the supervisor:
+/// as many descriptors and mappings after a thousand execs as after ten.
+#[test]
+fn supervisor_does_not_grow() {
+    require_root("a look into the supervisor");
+    let stage = stage!();
+    let script = stage.room.write(
+        "again",
+        "#!/bin/sh\nn=$1; shift; [ \"$n\" -gt 0 ] && exec \"$0\" $((n-1)) \"$@\"; exec \"$@\"\n",
+        0o755,
+    );
+    let size_after = |execs: &str| {
+        let mut command: Vec<OsString> = vec![script.clone().into(), execs.into()];
+        command.extend(leaf(&stage));
+        let mut running = stage.trial(command).start_under_envward();
+        running.expect(&["seen".to_owned()]);
+        let process = std::path::PathBuf::from(format!("/proc/{}", running.pid()));
+        let descriptors = process.join("fd").read_dir().expect("root may look").count();
+        let maps = std::fs::read_to_string(process.join("maps")).expect("root may look").lines().count();
+        running.finish().expect_success();
+        (descriptors, maps)
+    };
+    assert_eq!(size_after("1000"), size_after("10"));
 }

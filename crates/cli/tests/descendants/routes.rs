@@ -138,6 +138,16 @@ fn threads_that_race_to_the_same_exec() {
 }
 
 #[test]
+fn path_of_a_descriptor() {
+    take("descriptor-path", &["seen"; 3], &[]);
+}
+
+#[test]
+fn arguments_of_two_megabytes() {
+    take("large-arguments", &["seen"], &[]);
+}
+
+#[test]
 fn twenty_thousand_entries() {
     take("many-entries", &["seen"], &[]);
 }

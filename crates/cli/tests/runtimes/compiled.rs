@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use envward_testkit::{Language, stage};
+use envward_testkit::{Language, stage, tool};
 
 /// How a program was linked, read from its ELF header.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +78,21 @@ fn rust_gnu() {
 #[test]
 fn rust_crt_static() {
     compiled(Language::RustStatic, 64, true, false);
+}
+
+/// Programs that reserve most of the address space at fixed addresses for
+/// themselves. Without randomisation, which the thread sanitizer wants and
+/// otherwise arranges for by an exec of itself.
+#[test]
+fn c_with_sanitizers() {
+    let stage = stage!();
+    let setarch = tool("setarch", "util-linux");
+    for language in [Language::AddressSanitized, Language::ThreadSanitized] {
+        let program = stage.program(language, "check");
+        super::prove(&stage, [setarch.as_os_str(), "--addr-no-randomize".as_ref(), program.as_os_str()], &program);
+    }
+    let program = stage.program(Language::AddressSanitized, "check");
+    super::prove(&stage, [&program], &program);
 }
 
 #[test]
