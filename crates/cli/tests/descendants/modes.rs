@@ -4,9 +4,9 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use envward_testkit::{Identity, Language, Room, require_root, stage};
+use envward_testkit::{Identity, Language, Launch, Room, require_root, signal, stage};
 
-use crate::{behind_a_shell, leaf};
+use crate::{BOTH, behind_a_shell, leaf};
 
 /// An unprivileged user whose envward has the file capability is in the full
 /// mode, with processes that only root may look into.
@@ -78,4 +78,42 @@ fn sealed() {
     let ended = running.finish();
     ended.expect_code(1);
     ended.expect_clean(&[]);
+}
+
+/// The first program ends with its supervisor. What else is in the tree keeps
+/// running and starts nothing any more: the kernel refuses every exec, with
+/// secrets or without.
+#[test]
+fn supervisor_that_is_killed() {
+    for identity in BOTH {
+        let stage = stage!();
+        let text = "echo ready; read -r line; \"$@\" || echo \"refused $?\"; env -i /bin/true || echo \"refused $?\"; \
+                    [ ${#ENVWARD_TEST_TOKEN} = 48 ] && echo kept; read -r line; exit 0";
+        let shell = stage.shell().into_os_string();
+        let mut command = vec![shell.clone()];
+        command.extend(["-c", "\"$@\"; exit $?", "sh"].map(Into::into));
+        command.push(shell);
+        command.extend(["-c", text, "sh"].map(Into::into));
+        command.extend(leaf(&stage));
+        let trial = stage.trial(command).identity(identity);
+        let mut argv = vec![stage.program(Language::C, "reaper").into_os_string()];
+        argv.extend(trial.envward_command());
+        let envward = Path::new(&argv[1]).to_owned();
+        let mut running = Launch::new(&stage.room, std::slice::from_ref(&stage.secret), identity, argv).start();
+        running.expect(&["ready".to_owned()]);
+        let is_supervisor = |pid: &u32| {
+            Path::new("/proc").join(pid.to_string()).join("exe").read_link().is_ok_and(|exe| exe == envward)
+        };
+        let supervisors: Vec<u32> = running.watch().processes().into_iter().filter(is_supervisor).collect();
+        assert_eq!(supervisors.len(), 1);
+        signal("KILL", &supervisors);
+        running.expect(&["ended 137".to_owned()]);
+        running.send(b"go on\n");
+        running.expect(&["refused 126", "refused 126", "kept"].map(String::from));
+        running.expect_reads(&[stage.shell()], 50);
+        let ended = running.finish();
+        ended.expect_success();
+        assert!(ended.stderr.contains("Function not implemented"), "{}", ended.stderr);
+        ended.expect_clean(&[&stage.shell()]);
+    }
 }
