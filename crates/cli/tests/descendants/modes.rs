@@ -61,6 +61,7 @@ fn processes_of_the_full_mode_are_not_dumpable() {
 /// In the sealed mode the program has its secrets and may start nothing.
 #[test]
 fn sealed() {
+    require_root("a look into sealed processes");
     let stage = stage!();
     let routes = stage.program(Language::C, "routes");
     let leaf_program = stage.program(Language::C, "check");
@@ -98,11 +99,13 @@ fn supervisor_that_is_killed() {
         let trial = stage.trial(command).identity(identity);
         let mut argv = vec![stage.program(Language::C, "reaper").into_os_string()];
         argv.extend(trial.envward_command());
-        let envward = Path::new(&argv[1]).to_owned();
         let mut running = Launch::new(&stage.room, std::slice::from_ref(&stage.secret), identity, argv).start();
         running.expect(&["ready".to_owned()]);
+        // The only child of the reaper; the file of its executable is not for all to see.
+        let parent = format!("PPid:\t{}", running.pid());
         let is_supervisor = |pid: &u32| {
-            Path::new("/proc").join(pid.to_string()).join("exe").read_link().is_ok_and(|exe| exe == envward)
+            std::fs::read_to_string(format!("/proc/{pid}/status"))
+                .is_ok_and(|status| status.lines().any(|line| line == parent))
         };
         let supervisors: Vec<u32> = running.watch().processes().into_iter().filter(is_supervisor).collect();
         assert_eq!(supervisors.len(), 1);
