@@ -60,3 +60,40 @@ fn what_is_required_and_cannot_be_had_stops_the_start() {
         assert!(text.contains(reason) && text.contains("hint:"), "{text}");
     }
 }
+
+/// Needs root, for file capabilities and another user.
+fn privileged(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status();
+    let hint = "needs root and libcap2-bin: apt-get install libcap2-bin";
+    assert!(status.is_ok_and(|status| status.success()), "{program} {arguments:?} failed; {hint}");
+}
+
+#[test]
+fn a_program_that_cannot_be_guarded_at_its_start_gets_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name).display().to_string();
+    let (envward, plain, unguarded, env_file) =
+        (place("envward"), place("plain"), place("unguarded"), place("app.env"));
+    privileged("cp", &[env!("CARGO_BIN_EXE_envward"), &envward]);
+    privileged("cp", &["/bin/true", &plain]);
+    privileged("cp", &["/bin/true", &unguarded]);
+    fs::write(&env_file, "LEVEL_TOKEN=obviously-not-a-secret\n").unwrap();
+    privileged("chmod", &["-R", "a+rX", &directory.path().display().to_string()]);
+    privileged("setcap", &["cap_sys_ptrace=ep", &envward]);
+    // No capability, but a set of its own: the kernel clears the ambient set for such files.
+    privileged("setcap", &["=", &unguarded]);
+    let start = |program: &str, options: &[&str]| {
+        Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", &envward, "run", "--no-config", "--quiet"])
+            .args(options)
+            .args(["--mode", "full", "--env-file", &env_file, "--", program])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(start(&plain, &[]).status.code(), Some(0));
+    let refused = start(&unguarded, &[]);
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(125), "{text}");
+    assert!(text.contains("capabilities of its own") && text.contains("--best-effort fork-away"), "{text}");
+    assert_eq!(start(&unguarded, &["--best-effort", "fork-away"]).status.code(), Some(0));
+}

@@ -64,6 +64,19 @@ pub fn set_effective(capability: Capability, effective: bool) -> io::Result<()> 
     check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
 }
 
+/// Whether `capability` is in the permitted set of process `pid`.
+///
+/// # Errors
+/// `ESRCH` when there is no such process.
+pub fn is_permitted_to(pid: i32, capability: Capability) -> io::Result<bool> {
+    let mut header = Header { version: VERSION_3, pid };
+    let mut data = [Data::default(); 2];
+    // SAFETY: version 3 makes the kernel write exactly two `Data`.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    let bit = capability as u32;
+    Ok(data[(bit / 32) as usize].permitted >> (bit % 32) & 1 == 1)
+}
+
 /// The inheritable set, bit by bit.
 ///
 /// # Errors

@@ -52,6 +52,9 @@ pub enum InjectError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The first program cannot be guarded at its start.
+    #[error("the program's file has capabilities of its own, which keeps it from being guarded at its start")]
+    Unguarded,
     /// No protected memory for the program's copy.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -275,6 +278,19 @@ impl Fresh {
                 let copy = Self { tracee, registers, stack, gadget, stepping };
                 copy.call_and_check(Syscall::Prctl, [number::PR_SET_PDEATHSIG, number::SIGKILL, 0, 0, 0, 0])
             }
+        }
+    }
+
+    /// Checks that the program has the guard that it was started with: the kernel takes it from
+    /// files that have capabilities of their own, even none.
+    ///
+    /// # Errors
+    /// [`InjectError::Unguarded`].
+    pub fn require_guard(&self) -> Result<(), InjectError> {
+        match capability::is_permitted_to(self.pid(), Capability::SysPtrace) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(InjectError::Unguarded),
+            Err(source) => Err(InjectError::Trace { step: "read the program's capabilities", source }),
         }
     }
 

@@ -21,14 +21,15 @@ const ENOTDIR: i32 = 20;
 
 /// The error that `execve` of the path at `address` in thread `tid` would fail with, if the
 /// file is missing for certain. Only where we see the files as the thread does: as the same
-/// user, below the same root, in the same mount namespace.
+/// user, below the same root, in the same mount namespace, and not through `/proc/self` or
+/// `/dev/fd`, which are another process's for us.
 #[must_use]
 pub fn missing(tid: i32, address: usize) -> Option<i32> {
     let path = read_path(tid, address)?;
-    if !sees_what_we_see(tid) {
+    let is_our_own = ["/proc", "/dev"].iter().any(|directory| path.starts_with(directory));
+    if !path.is_absolute() || is_our_own || !sees_what_we_see(tid) {
         return None;
     }
-    let path = if path.is_absolute() { path } else { PathBuf::from(format!("/proc/{tid}/cwd")).join(path) };
     let error = fs::metadata(path).err()?.raw_os_error()?;
     matches!(error, ENOENT | ENOTDIR).then_some(error)
 }
@@ -75,9 +76,10 @@ mod tests {
             missing(process::id(), path.as_ptr() as usize)
         };
         assert_eq!(ask("/no/such/file"), Some(ENOENT));
-        assert_eq!(ask("no-such-file"), Some(ENOENT));
-        assert_eq!(ask("/proc/self/status/x"), Some(ENOTDIR));
-        assert_eq!(ask("/proc/self/exe"), None);
+        assert_eq!(ask("/etc/passwd/x"), Some(ENOTDIR));
+        assert_eq!(ask("no-such-file"), None, "where it is relative to, we do not ask");
+        assert_eq!(ask("/proc/self/fd/1000"), None, "that would be ours");
+        assert_eq!(ask("/etc/passwd"), None);
         assert_eq!(ask("Cargo.toml"), None);
         assert_eq!(ask(""), None);
         assert_eq!(missing(process::id(), 8), None);

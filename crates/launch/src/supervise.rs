@@ -598,6 +598,9 @@ impl<'a> Supervisor<'a> {
         fresh.set_environment(&envp)?;
         fresh = fresh.set_dumpable(false)?;
         if let Role::First(first) = &role {
+            if first.guard.is_some() && self.protection.fork_away == Attempt::Required {
+                fresh.require_guard()?;
+            }
             fresh = self.fork_away(fresh)?;
             self.image.set_process_id(fresh.pid());
             fresh = first.drop_guard(fresh)?;

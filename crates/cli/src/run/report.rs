@@ -42,6 +42,10 @@ pub(crate) fn start_failure(error: &StartError, program: &OsStr) -> Failure {
                 Some(2) => "tracing needs CAP_SYS_PTRACE on this machine (kernel.yama.ptrace_scope=2)",
                 _ => "envward cannot work below a tracer (strace, a debugger) or where ptrace is forbidden",
             }),
+        StartError::Inject(InjectError::Unguarded) => Failure::own(error).hint(
+            "start it through another program (`env FILE …`), remove its capabilities, or accept that a process of \
+             the same user may change it at its start with --best-effort fork-away",
+        ),
         StartError::Spawn(SpawnError::Filter(source)) => Failure::own(error).hint_if(match source.raw_os_error() {
             Some(EBUSY) => Some(
                 "another supervisor watches this process tree through seccomp already (envward, or a container \
