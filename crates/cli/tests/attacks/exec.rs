@@ -2,14 +2,17 @@
 //! thousand execs.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use envward_attack::{Needle, Outcome, Route};
+use rustix::process::Signal;
 
 use super::victim::NAME;
 use crate::stage::case::{Case, DIRECT, DIRECT_USER, FULL, FULL_USER, SUPERVISED};
-use crate::stage::job::{Ended, Start, parent};
+use crate::stage::job::{Ended, Start, descendants, eventually, parent};
 use crate::stage::{Secrets, stage};
 
 /// Execs in each case.
@@ -127,4 +130,45 @@ fn environ_never_shows_an_exported_copy_during_execs() {
         assert!(looks > EXECS / 10, "{}: only {looks} looks", case.name);
         assert_eq!(hits, 0, "{}: in {looks} looks", case.name);
     }
+}
+
+#[test]
+fn without_its_supervisor_no_program_gets_a_secret() {
+    for case in [FULL, FULL_USER, SUPERVISED] {
+        let directory = stage().scratch(case.uid);
+        let made = Command::new("mkfifo").args(["-m", "666", "go", "end"]).current_dir(&directory).status();
+        assert!(made.expect("mkfifo").success());
+        let secrets = Secrets::new(case.uid);
+        let value = secrets.value_file(NAME);
+        let needle = Needle::read_from(secrets.value(NAME).as_slice()).expect("needle");
+        let script = format!(
+            "check() {{ '{}' holds {NAME} '{}'; }}; check || exit 9
+             (echo ready; read line < go; check; echo $? > verdict; read line < end) & wait",
+            stage().program("probe").display(),
+            value.display(),
+        );
+        let start = Start::new(&case, ["sh", "-c", &script]).secrets(secrets).within(&directory);
+        let mut job = start.spawn();
+        assert_eq!(job.line(), "ready", "{}", case.name);
+        let left = descendants(job.pid());
+        job.signal(Signal::KILL);
+        assert_eq!(job.wait(), Ended::Signal(9), "{}", case.name);
+        tell(&directory.join("go"));
+        let verdict = directory.join("verdict");
+        eventually("verdict", || fs::read_to_string(&verdict).is_ok_and(|text| text.ends_with('\n')));
+        assert_ne!(fs::read_to_string(&verdict).expect("verdict"), "0\n", "{}: it got the secret", case.name);
+        for pid in left {
+            // What is still there is the subshell, which goes on as it was.
+            if let Ok(outcome) = Route::Environ.run(pid.as_raw_nonzero().get(), &needle) {
+                assert_eq!(outcome, Outcome::NotFound, "{}", case.name);
+            }
+        }
+        tell(&directory.join("end"));
+    }
+}
+
+/// Writes a line to a FIFO, for which somebody has to be there to read.
+fn tell(fifo: &Path) {
+    let told = Command::new("timeout").args(["20", "sh", "-c", "echo > \"$0\""]).arg(fifo).status();
+    assert!(told.expect("timeout").success(), "nobody reads {}", fifo.display());
 }

@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process, test_kill_process};
 use super::terminal::Screen;
 use crate::stage::case::{ALL, Case, FULL, SUPERVISED, SUPERVISING};
 use crate::stage::job::{Ended, Start, children, eventually};
-use crate::stage::{Secrets, stage};
+use crate::stage::{Secrets, processes, stage};
 
 #[test]
 fn a_thousand_short_programs() {
@@ -25,6 +25,12 @@ fn a_thousand_short_programs() {
                 .wait();
             assert_eq!(ended, Ended::Exit(0), "{}, round {round}", case.name);
         }
+        // Every process of these launches has the name of their env file in its arguments.
+        let own = secrets.file.display().to_string();
+        eventually(&format!("{}: end of every process", case.name), || {
+            !processes()
+                .any(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|all| all.contains(&own)))
+        });
     }
 }
 
