@@ -34,7 +34,6 @@ pub struct Start {
     directory: Option<PathBuf>,
     entries: Vec<(OsString, OsString)>,
     group: bool,
-    quiet: bool,
 }
 
 impl Start {
@@ -52,7 +51,6 @@ impl Start {
             directory: None,
             entries: Vec::new(),
             group: true,
-            quiet: true,
         }
     }
 
@@ -95,12 +93,6 @@ impl Start {
     /// Starts without secrets.
     pub fn no_secrets(mut self) -> Self {
         self.secrets = None;
-        self
-    }
-
-    /// Lets envward say what it wants to say.
-    pub fn talkative(mut self) -> Self {
-        self.quiet = false;
         self
     }
 
@@ -165,12 +157,10 @@ impl Start {
             stage().program(self.case.binary).into(),
             "run".into(),
             "--no-config".into(),
+            "--quiet".into(),
             "--mode".into(),
             mode.into(),
         ];
-        if self.quiet {
-            words.push("--quiet".into());
-        }
         if let Some(secrets) = self.secrets.as_ref().filter(|_| self.env_file) {
             words.push("--env-file".into());
             words.push(secrets.file.clone().into());

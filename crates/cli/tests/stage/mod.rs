@@ -1,9 +1,7 @@
 //! Where the tests perform: a directory that every user can reach, the small C
 //! programs in it, copies of envward, and secrets made for the occasion.
 //!
-//! The copies matter twice: an unprivileged user may not reach the build
-//! directory, and a process that outlives its test is recognised by the path of
-//! its executable.
+//! The copies are for the unprivileged users, who may not reach the build directory.
 
 #![allow(dead_code, unreachable_pub, reason = "two test binaries share the stage and neither uses all of it")]
 
@@ -99,13 +97,6 @@ impl Stage {
         fs::write(&path, "OTHER=unimportant\n").expect("env file");
         chown(&path, uid, uid).expect("chown env file");
         path
-    }
-
-    /// The processes, of any user, that run a program of this stage.
-    pub fn leftovers(&self) -> Vec<i32> {
-        processes()
-            .filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.starts_with(&self.root)))
-            .collect()
     }
 }
 
