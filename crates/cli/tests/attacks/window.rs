@@ -159,13 +159,14 @@ fn racer_catches_a_supervisor_that_is_readable() {
 fn racer_catches_later_programs() {
     // Fork-away is for the first program only; later ones have a window at their exec.
     let mut race = Race::begin(None);
-    let caught = (0..4 * STARTS).any(|_| {
+    let limit = Instant::now() + Duration::from_secs(90);
+    let caught = std::iter::repeat(()).take_while(|()| Instant::now() < limit).any(|()| {
         let victim = Victim::second(&FULL_USER, "hold");
         let caught = race.holds(victim.pid, &victim.address);
         victim.end();
         caught
     });
-    assert!(caught, "in {} starts: the table in SECURITY.md can be improved", 4 * STARTS);
+    assert!(caught, "in 90 seconds: the table in SECURITY.md can be improved");
 }
 
 /// Whether a process of the unprivileged user is dumpable, from the owner of its files.

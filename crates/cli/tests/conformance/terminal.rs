@@ -273,7 +273,7 @@ fn suspend_bg_and_kill() {
             session.prompt();
             // In the background it wants to read the terminal and stops again.
             session.run("bg; sleep 0.3; jobs");
-            session.run("kill %1; sleep 0.1; fg");
+            session.run("kill %1; sleep 1; fg");
             session.transcript()
         },
         |seen| {
