@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<(), Trouble> {
         ratio(spinning, baseline)
     ));
     let idle =
-        watch_idle(&launch(&["sh", "-c", "echo up; i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done; sleep 1"]))?;
+        watch_idle(&launch(&["sh", "-c", "echo up; while :; do :; done"]))?;
     say(&format!(
         "supervisor of a program that does not exec, over a second: {} switches; RSS {} KiB",
         idle.switches, idle.rss
@@ -132,7 +132,7 @@ struct Idle {
     rss: u64,
 }
 
-/// What the kernel says of a supervisor between a second after its program is up and one later.
+/// What the kernel says of a supervisor over a second in which its program loops.
 fn watch_idle(command: &[String]) -> Result<Idle, Trouble> {
     let failed = |error| Trouble::new("cannot watch a supervisor", error);
     let mut child = Command::new(&command[0])
@@ -150,7 +150,8 @@ fn watch_idle(command: &[String]) -> Result<Idle, Trouble> {
     thread::sleep(Duration::from_millis(900));
     let after = status(child.id(), &["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"])?;
     let rss = status(child.id(), &["VmRSS"])?;
-    child.wait().map_err(failed)?;
+    // The program loops for ever; it ends with its supervisor.
+    child.kill().and_then(|()| child.wait()).map_err(failed)?;
     Ok(Idle { switches: after - before, rss })
 }
 
