@@ -1,0 +1,190 @@
+//! The state of an environment.
+#![expect(unsafe_code, reason = "holds raw shared memory")]
+
+use core::ffi::c_char;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::arena::{Arena, Block};
+use crate::host;
+use crate::lock::Lock;
+use crate::name::Name;
+use crate::published::{NONE, Published, Slot, Tables};
+use crate::reclaim::Quarantine;
+use crate::snapshot::Iter;
+use crate::sync::{Pointer, Word};
+
+/// Why an environment was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name is empty or contains `=`.
+    Invalid,
+    /// There is no memory for the change.
+    NoMemory,
+}
+
+/// Keeps what readers need apart from what writers write.
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
+pub(crate) struct Shared {
+    /// The variable that holds the array: `environ`.
+    cell: *const Pointer<Slot>,
+    /// The table of the array that was published last, or null.
+    pub(crate) current: Pointer<Published>,
+    initial_low: Word,
+    initial_high: Word,
+}
+
+/// An environment: the variable `environ`, and what is known about the array it points to.
+///
+/// A process has one, made with the address of `environ`; tests make others.
+pub struct Environment {
+    pub(crate) shared: Apart<Shared>,
+    pub(crate) arena: Apart<Arena>,
+    pub(crate) lock: Apart<Lock>,
+    /// Grows by one for every change that readers can see.
+    pub(crate) version: Apart<Word>,
+    pub(crate) generation: Word,
+    /// The entry that a mutation is storing in place, and whether a nested mutation, which
+    /// publishes a copy of the array, found it there.
+    pub(crate) intent: Pointer<c_char>,
+    pub(crate) intent_seen: Word,
+    pub(crate) tables: Tables,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) interned: [Pointer<Block>; 1024],
+    pub(crate) interned_count: Word,
+    pub(crate) iter: Apart<Iter>,
+}
+
+// SAFETY: the fields are atomics, or written once before they are shared; the raw pointer is
+// the address of a variable that all threads access atomically.
+unsafe impl Send for Environment {}
+// SAFETY: as above.
+unsafe impl Sync for Environment {}
+
+impl Environment {
+    /// An environment over the variable at `cell`.
+    ///
+    /// # Safety
+    /// `cell` stays valid as long as the value is used, holds null or a null-terminated array
+    /// of NUL-terminated strings, and is written by others only as POSIX lets programs assign
+    /// `environ`.
+    pub const unsafe fn new(cell: *const *mut *mut c_char) -> Self {
+        Self {
+            shared: Apart(Shared {
+                cell: cell.cast(),
+                current: Pointer::null(),
+                initial_low: Word::new(0),
+                initial_high: Word::new(0),
+            }),
+            arena: Apart(Arena::new()),
+            lock: Apart(Lock::new()),
+            version: Apart(Word::new(0)),
+            generation: Word::new(0),
+            intent: Pointer::null(),
+            intent_seen: Word::new(0),
+            tables: Tables::new(),
+            quarantine: Quarantine::new(),
+            interned: [const { Pointer::null() }; 1024],
+            interned_count: Word::new(0),
+            iter: Apart(Iter::new()),
+        }
+    }
+
+    /// Makes an index for the array that the process started with. Optional: without it
+    /// lookups scan until the first change. Harmless when repeated.
+    pub fn prepare(&self) {
+        if !self.shared.0.current.load(Acquire).is_null() {
+            return;
+        }
+        let (low, high) = host::initial_strings();
+        self.shared.0.initial_low.store(low, Relaxed);
+        self.shared.0.initial_high.store(high, Relaxed);
+        let Some(guard) = self.begin() else { return };
+        let array = self.cell().load(Acquire);
+        if self.shared.0.current.load(Acquire).is_null() && !array.is_null() {
+            self.index_in_place(array);
+        }
+        self.finish(&guard);
+    }
+
+    /// The variable `environ`.
+    #[inline(always)]
+    pub(crate) fn cell(&self) -> &Pointer<Slot> {
+        // SAFETY: the promise made to `new`.
+        unsafe { &*self.shared.0.cell }
+    }
+
+    /// Whether the string is one that the kernel passed to the program.
+    pub(crate) fn is_initial(&self, text: *const c_char) -> bool {
+        let (low, high) = (
+            self.shared.0.initial_low.load(Relaxed),
+            self.shared.0.initial_high.load(Relaxed),
+        );
+        (low..high).contains(&text.addr())
+    }
+
+    /// Makes a table for an array of the program without copying the array.
+    fn index_in_place(&self, array: *mut Slot) {
+        let mut count = 0;
+        // SAFETY: a null-terminated array, by the promise made to `new`.
+        while !unsafe { (*array.add(count)).load(Acquire) }.is_null() {
+            count += 1;
+        }
+        let table = self.tables.take(&self.arena.0, count, false, false);
+        if table.is_null() {
+            return;
+        }
+        // SAFETY: ours alone until it is published below.
+        let fresh = unsafe { &*table };
+        fresh.array.store(array, Relaxed);
+        fresh.count.store(count, Relaxed);
+        // SAFETY: `count` entries, each a string.
+        unsafe { self.index_entries(fresh) };
+        fresh
+            .generation
+            .store(self.generation.fetch_add(1, Relaxed) + 1, Relaxed);
+        let _ = self.shared.0.current.replace(core::ptr::null_mut(), table);
+    }
+
+    /// Builds the index of a table from the strings of its array, and finds its first alias.
+    ///
+    /// # Safety
+    /// The table is not published; `count` slots of its array hold strings.
+    pub(crate) unsafe fn index_entries(&self, table: &Published) {
+        let array = table.array.load(Relaxed);
+        let mut alias = NONE;
+        for slot in 0..table.count.load(Relaxed) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let entry = (*array.add(slot)).load(Relaxed);
+                if alias == NONE && self.is_foreign(entry) {
+                    alias = slot;
+                }
+                match Name::of_entry(entry) {
+                    Some(name) => table.index(&name, slot),
+                    None => table.set_odd(),
+                }
+            }
+        }
+        table.alias_from.store(alias, Relaxed);
+    }
+
+    /// Whether a string belongs to the program, which may rewrite it at any time.
+    pub(crate) fn is_foreign(&self, entry: *const c_char) -> bool {
+        !self.is_initial(entry) && self.arena.0.block_of(entry).is_null()
+    }
+}
+
+impl Drop for Environment {
+    /// Unmaps what the environment mapped. Only tests drop one.
+    fn drop(&mut self) {
+        #[cfg(test)]
+        // SAFETY: exclusive access; the test's readers are gone.
+        unsafe {
+            self.lock.0.unmap();
+            self.arena.0.unmap_all();
+        }
+    }
+}

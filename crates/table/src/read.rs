@@ -1,0 +1,211 @@
+//! Looking a variable up: no lock, no allocation, safe in a signal handler.
+#![expect(unsafe_code, reason = "reads shared raw memory")]
+
+use core::ffi::c_char;
+use core::ptr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::arena::{Block, IMMORTAL};
+use crate::environment::Environment;
+use crate::name::Name;
+use crate::published::{Hit, NONE, scan};
+
+/// An entry, and whether it was found in an array of ours, whose strings in the arena are
+/// whole blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) hit: Hit,
+    pub(crate) ours: bool,
+}
+
+impl Environment {
+    /// Finds the first entry of a name. The slot is [`NONE`] when there is none.
+    #[inline(always)]
+    pub(crate) fn find(&self, name: &Name) -> Found {
+        let none = Found {
+            hit: Hit {
+                slot: NONE,
+                entry: ptr::null_mut(),
+            },
+            ours: true,
+        };
+        if name.length == 0 {
+            return none;
+        }
+        loop {
+            let array = self.cell().load(Acquire);
+            if array.is_null() {
+                return none;
+            }
+            let current = self.shared.0.current.load(Acquire);
+            if current.is_null() {
+                return self.scan_all(name);
+            }
+            // SAFETY: tables stay mapped.
+            let table = unsafe { &*current };
+            let generation = table.generation.load(Acquire);
+            if table.array.load(Relaxed) != array {
+                return self.scan_all(name);
+            }
+            // SAFETY: the table's own array, just compared.
+            if !unsafe { table.intact(array) } {
+                return self.scan_all(name);
+            }
+            // SAFETY: as above.
+            let Ok(hit) = (unsafe { table.find(array, name) }) else {
+                return self.scan_all(name);
+            };
+            let alias = table.alias_from.load(Acquire);
+            if alias < hit.slot {
+                // SAFETY: as above; at least `alias + 1` slots were set.
+                let earlier = unsafe { scan(array, alias, hit.slot, name) };
+                if earlier.slot != NONE {
+                    return Found {
+                        hit: earlier,
+                        ours: true,
+                    };
+                }
+            }
+            if hit.slot != NONE
+                || (self.cell().load(Acquire) == array
+                    && self.shared.0.current.load(Acquire) == current
+                    && table.generation.load(Acquire) == generation)
+            {
+                return Found { hit, ours: true };
+            }
+        }
+    }
+
+    /// Finds the first entry of a name without the index.
+    #[cold]
+    fn scan_all(&self, name: &Name) -> Found {
+        // SAFETY: `bytes` and `length` describe readable memory since construction.
+        let bytes = unsafe { core::slice::from_raw_parts(name.bytes, name.length) };
+        loop {
+            let array = self.cell().load(Acquire);
+            if array.is_null() || bytes.contains(&b'=') {
+                return Found {
+                    hit: Hit {
+                        slot: NONE,
+                        entry: ptr::null_mut(),
+                    },
+                    ours: false,
+                };
+            }
+            // SAFETY: a null-terminated array of strings, by the promise made to `new`.
+            let hit = unsafe { scan(array, 0, NONE, name) };
+            // A miss proves nothing if the array was replaced meanwhile.
+            if hit.slot != NONE || self.cell().load(Acquire) == array {
+                return Found { hit, ours: false };
+            }
+        }
+    }
+
+    /// The block of an entry that was found, or null.
+    #[inline(always)]
+    fn found_block(&self, found: &Found) -> *mut Block {
+        if found.ours {
+            self.arena.0.block_of(found.hit.entry)
+        } else {
+            // An array of the program may hold pointers into the middle of our strings.
+            self.arena
+                .0
+                .verified_block_of(found.hit.entry)
+                .unwrap_or(ptr::null_mut())
+        }
+    }
+
+    /// The value of a variable, as `getenv` returns it: part of the environment, and readable
+    /// for ever if it was stored by `setenv`. Null when there is none.
+    ///
+    /// # Safety
+    /// `name` is a NUL-terminated string.
+    #[inline]
+    pub unsafe fn get(&self, name: *const c_char) -> *mut c_char {
+        // SAFETY: the caller's promise.
+        let name = unsafe { Name::from_c(name) };
+        loop {
+            let found = self.find(&name);
+            if found.hit.slot == NONE {
+                return ptr::null_mut();
+            }
+            let value = found.hit.entry.wrapping_add(name.length + 1);
+            let block = self.found_block(&found);
+            // SAFETY: blocks stay mapped.
+            if block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0 {
+                return value;
+            }
+            // SAFETY: as above. If the string was given up and its memory used again since it
+            // was found, one of the two tests fails.
+            if unsafe { (*block).immortalize() && name.heads(found.hit.entry) } {
+                return value;
+            }
+        }
+    }
+
+    /// The entry (`NAME=value`) of a variable, which stays as it is until [`Self::release`].
+    /// Null when there is none, or no memory for a copy of a string that belongs to the
+    /// program.
+    ///
+    /// # Safety
+    /// `name` is a NUL-terminated string.
+    pub unsafe fn lookup(&self, name: *const c_char) -> *const c_char {
+        // SAFETY: the caller's promise.
+        let name = unsafe { Name::from_c(name) };
+        // SAFETY: the name was just measured.
+        unsafe { self.lookup_raw(&name) }
+    }
+
+    /// [`Self::lookup`] of `length` bytes.
+    ///
+    /// # Safety
+    /// `name` points to `length` readable bytes.
+    pub unsafe fn lookup_bytes(&self, name: *const u8, length: usize) -> *const c_char {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let name = Name::from_raw(name, length);
+            self.lookup_raw(&name)
+        }
+    }
+
+    unsafe fn lookup_raw(&self, name: &Name) -> *const c_char {
+        loop {
+            let found = self.find(name);
+            if found.hit.slot == NONE {
+                return ptr::null();
+            }
+            let entry = found.hit.entry;
+            let block = self.found_block(&found);
+            if block.is_null() {
+                if self.is_initial(entry) {
+                    return entry;
+                }
+                // SAFETY: an entry is a string.
+                return unsafe { self.copy_of(entry) };
+            }
+            // SAFETY: blocks stay mapped; the name is compared again once the string cannot
+            // go away.
+            unsafe {
+                if (*block).pin() {
+                    if name.heads(entry) {
+                        return entry;
+                    }
+                    self.drop_entry(entry);
+                }
+            }
+        }
+    }
+
+    /// Gives back a string of [`Self::lookup`] or of an iteration. Null is ignored.
+    ///
+    /// # Safety
+    /// The string was returned by one of them and not given back since.
+    #[inline]
+    pub unsafe fn release(&self, entry: *const c_char) {
+        // SAFETY: the caller's promise.
+        if !unsafe { self.take_lent(entry) } {
+            // SAFETY: the caller owns the reference.
+            unsafe { self.drop_entry(entry) };
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Giving memory up, and using it again when nobody can be looking at it any more.
+//!
+//! What is given up goes on a list (`young`). When the list is long enough it becomes `old`,
+//! and what was old becomes free. Between the two lies the quarantine: a quarter of a second,
+//! or, in a process with one thread, just another list's worth of changes. While a snapshot is
+//! open nothing becomes free.
+#![expect(unsafe_code, reason = "recycles raw memory")]
+
+use core::ffi::c_char;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use crate::arena::{Block, IMMORTAL, INTERNED, LISTED};
+use crate::environment::Environment;
+use crate::host;
+use crate::lock::{Entry, Guard};
+use crate::name;
+use crate::published::Published;
+use crate::sync::{Pointer, Word, Word64};
+
+/// Bytes on the young list that make a turn worth while.
+const TURN: usize = 96 << 10;
+/// Bytes on the young list at which writers wait for the quarantine to pass.
+const LIMIT: usize = 16 << 20;
+/// Milliseconds between the last use and the next in a process with several threads.
+const QUARANTINE: u64 = 250;
+/// Entries of one bucket that a search for an interned string looks at.
+const SEARCHED: usize = 64;
+
+/// Memory that was given up and may still be looked at.
+pub(crate) struct Quarantine {
+    young: Pointer<Block>,
+    young_bytes: Word,
+    check_at: Word,
+    old: Pointer<Block>,
+    old_since: Word64,
+    pins: Word,
+}
+
+impl Quarantine {
+    pub(crate) const fn new() -> Self {
+        Self {
+            young: Pointer::null(),
+            young_bytes: Word::new(0),
+            check_at: Word::new(TURN),
+            old: Pointer::null(),
+            old_since: Word64::new(0),
+            pins: Word::new(0),
+        }
+    }
+
+    /// Keeps everything that is readable now from being used again, until [`Self::unpin`].
+    pub(crate) fn pin(&self) {
+        self.pins.fetch_add(1, AcqRel);
+    }
+
+    /// Ends a [`Self::pin`].
+    pub(crate) fn unpin(&self) {
+        self.pins.fetch_sub(1, AcqRel);
+    }
+}
+
+impl Environment {
+    /// Takes the writers' lock and mends what a fork left.
+    #[inline]
+    pub(crate) fn begin(&self) -> Option<Guard<'_>> {
+        if self.quarantine.young_bytes.load(Relaxed) > LIMIT {
+            self.throttle();
+        }
+        let guard = self.lock.0.enter()?;
+        if guard.entry == Entry::Orphaned {
+            // The list may have been half freed when the process forked.
+            self.quarantine.old.store(core::ptr::null_mut(), Relaxed);
+        }
+        Some(guard)
+    }
+
+    /// Ends a mutation: the place where quarantined memory is turned over.
+    #[inline]
+    pub(crate) fn finish(&self, guard: &Guard<'_>) {
+        let quarantine = &self.quarantine;
+        if guard.entry != Entry::Nested
+            && quarantine.young_bytes.load(Relaxed) >= quarantine.check_at.load(Relaxed)
+        {
+            self.turn();
+        }
+    }
+
+    /// Frees the old list and makes the young one old, if the time has come.
+    #[cold]
+    fn turn(&self) {
+        let quarantine = &self.quarantine;
+        let bytes = quarantine.young_bytes.load(Relaxed);
+        quarantine.check_at.store(bytes + TURN / 2, Relaxed);
+        if self.is_pinned() {
+            return;
+        }
+        let now = host::milliseconds();
+        let waited = now.wrapping_sub(quarantine.old_since.load(Relaxed)) >= QUARANTINE;
+        if !waited && !host::alone() {
+            return;
+        }
+        let mut block = quarantine.old.swap(core::ptr::null_mut(), AcqRel);
+        while !block.is_null() {
+            // SAFETY: listed blocks were given up by their last user, and the quarantine is
+            // over.
+            unsafe {
+                let next = (*block).next.load(Relaxed);
+                if (*block).unlist() {
+                    self.free(block);
+                }
+                block = next;
+            }
+        }
+        let young = quarantine.young.swap(core::ptr::null_mut(), AcqRel);
+        quarantine.young_bytes.store(0, Relaxed);
+        quarantine.check_at.store(TURN, Relaxed);
+        quarantine.old_since.store(now, Relaxed);
+        quarantine.old.store(young, Relaxed);
+    }
+
+    /// Whether a snapshot is open.
+    fn is_pinned(&self) -> bool {
+        self.quarantine.pins.load(Acquire) != 0 || self.iter.0.is_open()
+    }
+
+    /// Waits until the quarantine lets memory be used again, so that a writer in a loop cannot
+    /// outrun it. Never waits for a snapshot that somebody keeps open.
+    #[cold]
+    fn throttle(&self) {
+        for _ in 0..=QUARANTINE {
+            {
+                let Some(guard) = self.lock.0.enter() else {
+                    return;
+                };
+                if guard.entry == Entry::Nested || self.is_pinned() {
+                    return;
+                }
+                self.turn();
+                if self.quarantine.young_bytes.load(Relaxed) <= LIMIT {
+                    return;
+                }
+            }
+            host::pause();
+        }
+    }
+
+    /// Makes a block free at once.
+    ///
+    /// # Safety
+    /// No reader can know the block any more.
+    pub(crate) unsafe fn free(&self, block: *mut Block) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*block).is_table {
+                self.tables.give(block);
+            } else {
+                self.arena.0.give(block);
+            }
+        }
+    }
+
+    /// Gives a block up: free after the quarantine.
+    ///
+    /// # Safety
+    /// The block is on no list and its last user gave it up.
+    pub(crate) unsafe fn retire(&self, block: *mut Block) {
+        let quarantine = &self.quarantine;
+        // SAFETY: blocks stay mapped.
+        let room = unsafe { (*block).room() };
+        let mut head = quarantine.young.load(Relaxed);
+        loop {
+            // SAFETY: blocks stay mapped; this one is ours until it is listed.
+            unsafe { (*block).next.store(head, Relaxed) };
+            match quarantine.young.replace(head, block) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        // A lost update only delays a turn.
+        let bytes = quarantine.young_bytes.load(Relaxed);
+        quarantine.young_bytes.store(bytes + room + 16, Relaxed);
+    }
+
+    /// Gives a table up, with its array; without it when the program may use the array again.
+    ///
+    /// # Safety
+    /// The table was unpublished by the caller.
+    pub(crate) unsafe fn retire_table(&self, table: *mut Published, abandon_array: bool) {
+        if table.is_null() {
+            return;
+        }
+        // SAFETY: tables stay mapped; the caller's promise.
+        unsafe {
+            let bytes = if abandon_array {
+                (*table).abandon_array();
+                0
+            } else {
+                (*table).capacity() * size_of::<usize>()
+            };
+            self.retire(Published::block(table));
+            let young = &self.quarantine.young_bytes;
+            young.store(young.load(Relaxed) + bytes, Relaxed);
+        }
+    }
+
+    /// Drops a reference to an entry: its table's, or that of an `env_lookup`.
+    ///
+    /// # Safety
+    /// The caller owns the reference, if the entry is in the arena.
+    #[inline]
+    pub(crate) unsafe fn drop_entry(&self, entry: *const c_char) {
+        let block = self.arena.0.block_of(entry);
+        if block.is_null() {
+            return;
+        }
+        // SAFETY: an entry in the arena is the start of a block, which stays mapped.
+        unsafe {
+            if (*block).unpin() {
+                self.retire(block);
+            }
+        }
+    }
+
+    /// Drops a table's reference to an entry that it held; an immortal one is kept for reuse by
+    /// value, so that a variable that returns to an old value needs no new string.
+    ///
+    /// # Safety
+    /// The table held the entry and holds it no more.
+    #[inline]
+    pub(crate) unsafe fn drop_replaced(&self, entry: *const c_char) {
+        let block = self.arena.0.block_of(entry);
+        if block.is_null() {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe {
+            if (*block).unpin() {
+                self.retire(block);
+            } else if (*block).state.load(Relaxed) & (IMMORTAL | INTERNED | LISTED) == IMMORTAL {
+                self.intern(block, entry);
+            }
+        }
+    }
+
+    unsafe fn intern(&self, block: *mut Block, entry: *const c_char) {
+        // SAFETY: blocks stay mapped.
+        let header = unsafe { &*block };
+        if header.state.fetch_or(INTERNED, AcqRel) & INTERNED != 0 {
+            return;
+        }
+        // SAFETY: an immortal string does not change.
+        let hash = unsafe { name::hash(entry.cast(), host::length(entry)) };
+        let bucket = &self.interned[hash as usize % self.interned.len()];
+        let mut head = bucket.load(Acquire);
+        loop {
+            header.next.store(head, Relaxed);
+            match bucket.replace(head, block) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        self.interned_count.fetch_add(1, Relaxed);
+    }
+
+    /// An immortal string that was replaced earlier and equals `entry`, or null.
+    ///
+    /// # Safety
+    /// `entry` is a NUL-terminated string of `length` bytes.
+    pub(crate) unsafe fn interned(&self, entry: *const c_char, length: usize) -> *mut Block {
+        if self.interned_count.load(Relaxed) == 0 {
+            return core::ptr::null_mut();
+        }
+        // SAFETY: the caller's promise.
+        let hash = unsafe { name::hash(entry.cast(), length) };
+        let mut block = self.interned[hash as usize % self.interned.len()].load(Acquire);
+        for _ in 0..SEARCHED {
+            if block.is_null() {
+                break;
+            }
+            // SAFETY: interned blocks are immortal strings; the room is checked before the
+            // comparison.
+            unsafe {
+                if (*block).room() > length
+                    && name::equal(Block::payload(block), entry.cast(), length + 1)
+                {
+                    return block;
+                }
+                block = (*block).next.load(Relaxed);
+            }
+        }
+        core::ptr::null_mut()
+    }
+}
