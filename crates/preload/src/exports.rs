@@ -6,6 +6,26 @@
 
 use crate::{exec, extended};
 
+/// Another name for a function, which must be in the same object file: so it is in a release
+/// build, which is one unit.
+#[cfg(not(debug_assertions))]
+macro_rules! same {
+    ($name:literal, $target:path) => {
+        core::arch::global_asm!(
+            concat!(".globl ", $name),
+            concat!(".type ", $name, ", STT_FUNC"),
+            concat!(".set ", $name, ", {target}"),
+            target = sym $target,
+        );
+    };
+}
+#[cfg(debug_assertions)]
+macro_rules! same {
+    ($name:literal, $target:path) => {
+        jump!("globl", $name, $target);
+    };
+}
+
 macro_rules! jump {
     ($binding:literal, $name:literal, $target:path) => {
         #[cfg(target_arch = "x86_64")]
@@ -32,11 +52,11 @@ macro_rules! jump {
     };
 }
 
-jump!("globl", "env_lookup", extended::env_lookup);
-jump!("globl", "env_release", extended::env_release);
+same!("env_lookup", extended::env_lookup);
+same!("env_release", extended::env_release);
 jump!("globl", "env_replace_all", extended::env_replace_all);
 jump!("globl", "env_iter", extended::env_iter);
-jump!("globl", "env_next", extended::env_next);
+same!("env_next", extended::env_next);
 jump!("globl", "env_iter_close", extended::env_iter_close);
 jump!("globl", "getenv_r", extended::getenv_r);
 jump!(

@@ -54,9 +54,13 @@ struct Chunk {
 
 /// Blocks by size class, from chunks of growing size.
 pub(crate) struct Arena {
+    /// Where the first chunk is: most processes have no other.
+    first: Pointer<Chunk>,
+    first_bytes: Word,
     count: Word,
     chunks: [Pointer<Chunk>; CHUNKS],
     free: [Stack; CLASSES],
+    own_free: [OwnStack; CLASSES],
 }
 
 /// Bytes of a block of this class, header included.
@@ -140,12 +144,55 @@ impl Stack {
     }
 }
 
+/// A stack that only the owner of the writers' lock uses, and never a nested mutation: no
+/// locked operations. Whole at every instant, for the child of a fork.
+pub(crate) struct OwnStack(Pointer<Block>);
+
+impl OwnStack {
+    pub(crate) const fn new() -> Self {
+        Self(Pointer::null())
+    }
+
+    /// Puts a block that nobody else uses on the stack.
+    ///
+    /// # Safety
+    /// As [`Stack::push`], under the lock.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, block: *mut Block) {
+        // SAFETY: blocks stay mapped and their headers stay headers.
+        unsafe { (*block).next.store(self.0.load(Relaxed), Relaxed) };
+        self.0.store(block, Relaxed);
+    }
+
+    /// Takes a block off the stack, or null. Under the lock.
+    #[inline(always)]
+    pub(crate) fn pop(&self) -> *mut Block {
+        let block = self.0.load(Relaxed);
+        if !block.is_null() {
+            // SAFETY: as above.
+            self.0
+                .store(unsafe { (*block).next.load(Relaxed) }, Relaxed);
+        }
+        block
+    }
+
+    /// Takes all blocks, linked.
+    pub(crate) fn take(&self) -> *mut Block {
+        let block = self.0.load(Relaxed);
+        self.0.store(ptr::null_mut(), Relaxed);
+        block
+    }
+}
+
 impl Arena {
     pub(crate) const fn new() -> Self {
         Self {
+            first: Pointer::null(),
+            first_bytes: Word::new(0),
             count: Word::new(0),
             chunks: [const { Pointer::null() }; CHUNKS],
             free: [const { Stack::new() }; CLASSES],
+            own_free: [const { OwnStack::new() }; CLASSES],
         }
     }
 
@@ -161,6 +208,34 @@ impl Arena {
             self.carve(class)
         } else {
             block
+        }
+    }
+
+    /// [`Arena::take`] by the owner of the writers' lock, if `own` says so.
+    #[inline]
+    pub(crate) fn take_as(&self, bytes: usize, own: bool) -> *mut Block {
+        if own {
+            let class = class_for(bytes.saturating_add(HEADER));
+            if let Some(free) = self.own_free.get(class) {
+                let block = free.pop();
+                if !block.is_null() {
+                    return block;
+                }
+            }
+        }
+        self.take(bytes)
+    }
+
+    /// [`Arena::give`] by the owner of the writers' lock.
+    ///
+    /// # Safety
+    /// As [`Arena::give`], under the lock.
+    pub(crate) unsafe fn give_own(&self, block: *mut Block) {
+        // SAFETY: headers stay headers, and `class` was valid when the block was carved.
+        let class = unsafe { (*block).class } as usize;
+        if let Some(free) = self.own_free.get(class) {
+            // SAFETY: the caller's promise.
+            unsafe { free.push(block) };
         }
     }
 
@@ -236,6 +311,14 @@ impl Arena {
                 unsafe { host::unmap(chunk.cast(), size) };
             }
         }
+        if count == 0 {
+            let chunk = place.load(Acquire);
+            // The same for every thread that comes here.
+            self.first.store(chunk, Relaxed);
+            // SAFETY: set above or by another thread, stays mapped.
+            self.first_bytes
+                .store(unsafe { (*chunk).end } - chunk.addr(), Release);
+        }
         // Whoever set the place, the count may be raised; losing the race is fine.
         let _ = self.count.replace(count, count + 1);
         true
@@ -277,6 +360,20 @@ impl Arena {
         } else {
             chunk.with_addr(text.addr() - HEADER).cast()
         }
+    }
+
+    /// [`Self::block_of`] for a string in the first chunk.
+    #[inline(always)]
+    pub(crate) fn first_block_of(&self, text: *const c_char) -> Option<*mut Block> {
+        let chunk = self.first.load(Relaxed);
+        (text.addr().wrapping_sub(chunk.addr()) < self.first_bytes.load(Relaxed))
+            .then(|| chunk.with_addr(text.addr() - HEADER).cast())
+    }
+
+    /// Whether a string that is not in the first chunk is not in the arena.
+    #[inline(always)]
+    pub(crate) fn has_one_chunk(&self) -> bool {
+        self.count.load(Relaxed) <= 1
     }
 
     /// The block of a string from anywhere: null when it is not in the arena, an error when it

@@ -41,6 +41,15 @@ pub(crate) struct Guard<'a> {
     pub(crate) entry: Entry,
 }
 
+impl Guard<'_> {
+    /// Whether this is not a mutation above an interrupted one: it may use what only the owner
+    /// of the lock uses.
+    #[inline(always)]
+    pub(crate) fn is_own(&self) -> bool {
+        self.entry != Entry::Nested
+    }
+}
+
 impl Lock {
     pub(crate) const fn new() -> Self {
         Self {

@@ -83,6 +83,18 @@ impl Name {
         }
     }
 
+    /// [`Self::heads`], but false also when the entry lies across a page boundary.
+    ///
+    /// # Safety
+    /// As [`Self::heads`].
+    #[inline(always)]
+    pub(crate) unsafe fn heads_quickly(&self, entry: *const c_char) -> bool {
+        let entry = entry.cast::<u8>();
+        // SAFETY: the first condition keeps the reads within the page of the first byte.
+        (entry as usize & 4095) + self.length < 4096
+            && unsafe { *entry.add(self.length) == b'=' && equal(entry, self.bytes, self.length) }
+    }
+
     #[cold]
     unsafe fn heads_bytewise(&self, entry: *const u8) -> bool {
         for at in 0..self.length {
@@ -165,14 +177,11 @@ pub(crate) unsafe fn equal(left: *const u8, right: *const u8, length: usize) -> 
         } else if length >= 4 {
             read32(left) == read32(right)
                 && read32(left.add(length - 4)) == read32(right.add(length - 4))
+        } else if length > 0 {
+            *left == *right
+                && *left.add(length / 2) == *right.add(length / 2)
+                && *left.add(length - 1) == *right.add(length - 1)
         } else {
-            let mut at = 0;
-            while at < length {
-                if *left.add(at) != *right.add(at) {
-                    return false;
-                }
-                at += 1;
-            }
             true
         }
     }

@@ -198,19 +198,15 @@ impl Published {
         slot
     }
 
-    /// Appends an entry where readers can see it; false when a signal handler has just taken
-    /// the place. The index is next ([`Published::index`]), then [`Published::counted`].
+    /// Appends an entry where readers can see it. The index is next ([`Published::index`]),
+    /// then [`Published::counted`].
     ///
     /// # Safety
-    /// The table is published and has room.
-    pub(crate) unsafe fn append(&self, slot: usize, entry: *mut c_char) -> bool {
-        if self.used.load(Relaxed) <= slot {
-            self.used.store(slot + 1, Relaxed);
-        }
+    /// The table is published and has room; `slot` is its count.
+    pub(crate) unsafe fn append(&self, slot: usize, entry: *mut c_char) {
+        self.used.store(slot + 1, Relaxed);
         // SAFETY: the caller's promise: `slot` is below the capacity.
-        unsafe { &*self.array.load(Relaxed).add(slot) }
-            .replace(ptr::null_mut(), entry)
-            .is_ok()
+        unsafe { (*self.array.load(Relaxed).add(slot)).store(entry, Release) };
     }
 
     /// Makes an appended and indexed entry count.
@@ -307,6 +303,51 @@ impl Published {
                 return Err(Stale);
             }
             at += 1;
+        }
+    }
+
+    /// [`Self::find`] without the rare cases: `None` when they come up.
+    ///
+    /// # Safety
+    /// `array` is the table's array, its entries are strings.
+    #[inline(always)]
+    pub(crate) unsafe fn glance(&self, array: *mut Slot, name: &Name) -> Option<Hit> {
+        let mut at = name.hash as usize;
+        loop {
+            // SAFETY: masked, within the buckets.
+            let held = unsafe { self.buckets().get_unchecked(at & self.mask) }.load(Acquire);
+            if held == 0 {
+                return Some(Hit {
+                    slot: NONE,
+                    entry: ptr::null_mut(),
+                });
+            }
+            if (held >> 32) as u32 == name.hash {
+                let slot = held as u32 as usize - 1;
+                // SAFETY: bucket slots are within the array; entries are strings.
+                unsafe {
+                    let entry = (*array.add(slot)).load(Acquire);
+                    return (!entry.is_null() && name.heads_quickly(entry))
+                        .then_some(Hit { slot, entry });
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// Whether a program cut the array short where programs do: at its start or its end.
+    ///
+    /// # Safety
+    /// `array` is the table's array and was not empty.
+    #[inline(always)]
+    pub(crate) unsafe fn is_cut(&self, array: *mut Slot) -> bool {
+        let count = self.count.load(Relaxed);
+        // SAFETY: `count` slots were set.
+        unsafe {
+            (*array).load(Relaxed).is_null()
+                || (*array.add(count.wrapping_sub(usize::from(count != 0))))
+                    .load(Relaxed)
+                    .is_null()
         }
     }
 

@@ -124,6 +124,62 @@ impl Environment {
     pub unsafe fn get(&self, name: *const c_char) -> *mut c_char {
         // SAFETY: the caller's promise.
         let name = unsafe { Name::from_c(name) };
+        match self.glance(&name) {
+            Some(value) => value,
+            // SAFETY: the name was just measured.
+            None => unsafe { self.get_slowly(name.bytes, name.length) },
+        }
+    }
+
+    /// The common case of [`Self::get`] in as few steps as it takes: our own array, at rest, an
+    /// entry that was handed out before or none. `None` when anything is otherwise.
+    #[inline(always)]
+    fn glance(&self, name: &Name) -> Option<*mut c_char> {
+        let array = self.cell().load(Acquire);
+        let current = self.shared.0.current.load(Acquire);
+        if array.is_null() || current.is_null() {
+            return None;
+        }
+        // SAFETY: tables stay mapped.
+        let table = unsafe { &*current };
+        let generation = table.generation.load(Acquire);
+        if table.array.load(Relaxed) != array {
+            return None;
+        }
+        // SAFETY: the table's own array, just compared.
+        let hit = unsafe { table.glance(array, name)? };
+        if hit.slot == NONE {
+            // A miss proves something if the array did not change meanwhile.
+            return (name.length != 0
+                // SAFETY: as above.
+                && unsafe { table.intact(array) }
+                && table.alias_from.load(Relaxed) == NONE
+                && self.cell().load(Acquire) == array
+                && self.shared.0.current.load(Acquire) == current
+                && table.generation.load(Acquire) == generation)
+                .then_some(ptr::null_mut());
+        }
+        // SAFETY: as above; a hit means that there is a first slot.
+        if hit.slot > table.alias_from.load(Acquire) || unsafe { table.is_cut(array) } {
+            return None;
+        }
+        let value = hit.entry.wrapping_add(name.length + 1);
+        let block = match self.arena.0.first_block_of(hit.entry) {
+            Some(block) => block,
+            None if self.arena.0.has_one_chunk() => return Some(value),
+            None => self.arena.0.block_of(hit.entry),
+        };
+        // SAFETY: blocks stay mapped.
+        (block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0)
+            .then_some(value)
+    }
+
+    /// [`Self::get`] in every case.
+    #[cold]
+    #[inline(never)]
+    unsafe fn get_slowly(&self, name: *const u8, length: usize) -> *mut c_char {
+        // SAFETY: the caller's promise.
+        let name = unsafe { Name::from_raw(name, length) };
         loop {
             let found = self.find(&name);
             if found.hit.slot == NONE {

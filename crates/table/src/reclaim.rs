@@ -9,7 +9,7 @@
 use core::ffi::c_char;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use crate::arena::{Block, IMMORTAL, INTERNED, LISTED};
+use crate::arena::{Block, IMMORTAL, INTERNED, LISTED, OwnStack};
 use crate::environment::Environment;
 use crate::host;
 use crate::lock::{Entry, Guard};
@@ -27,11 +27,16 @@ const QUARANTINE: u64 = 250;
 const SEARCHED: usize = 64;
 
 /// Memory that was given up and may still be looked at.
+///
+/// Each list is two: what the owner of the writers' lock gave up, and what anybody else did
+/// (a last `env_release`, a handler). The blocks of each are used again by the same.
 pub(crate) struct Quarantine {
-    young: Pointer<Block>,
+    young: OwnStack,
+    young_shared: Pointer<Block>,
     young_bytes: Word,
     check_at: Word,
     old: Pointer<Block>,
+    old_shared: Pointer<Block>,
     old_since: Word64,
     pins: Word,
 }
@@ -39,10 +44,12 @@ pub(crate) struct Quarantine {
 impl Quarantine {
     pub(crate) const fn new() -> Self {
         Self {
-            young: Pointer::null(),
+            young: OwnStack::new(),
+            young_shared: Pointer::null(),
             young_bytes: Word::new(0),
             check_at: Word::new(TURN),
             old: Pointer::null(),
+            old_shared: Pointer::null(),
             old_since: Word64::new(0),
             pins: Word::new(0),
         }
@@ -68,8 +75,11 @@ impl Environment {
         }
         let guard = self.lock.0.enter()?;
         if guard.entry == Entry::Orphaned {
-            // The list may have been half freed when the process forked.
+            // The lists may have been half freed when the process forked.
             self.quarantine.old.store(core::ptr::null_mut(), Relaxed);
+            self.quarantine
+                .old_shared
+                .store(core::ptr::null_mut(), Relaxed);
         }
         Some(guard)
     }
@@ -99,23 +109,27 @@ impl Environment {
         if !waited && !host::alone() {
             return;
         }
-        let mut block = quarantine.old.swap(core::ptr::null_mut(), AcqRel);
-        while !block.is_null() {
-            // SAFETY: listed blocks were given up by their last user, and the quarantine is
-            // over.
-            unsafe {
-                let next = (*block).next.load(Relaxed);
-                if (*block).unlist() {
-                    self.free(block);
+        for (old, own) in [(&quarantine.old, true), (&quarantine.old_shared, false)] {
+            let mut block = old.load(Relaxed);
+            old.store(core::ptr::null_mut(), Relaxed);
+            while !block.is_null() {
+                // SAFETY: listed blocks were given up by their last user, and the quarantine
+                // is over.
+                unsafe {
+                    let next = (*block).next.load(Relaxed);
+                    if (*block).unlist() {
+                        self.free(block, own);
+                    }
+                    block = next;
                 }
-                block = next;
             }
         }
-        let young = quarantine.young.swap(core::ptr::null_mut(), AcqRel);
+        quarantine.old.store(quarantine.young.take(), Relaxed);
+        let shared = quarantine.young_shared.swap(core::ptr::null_mut(), AcqRel);
+        quarantine.old_shared.store(shared, Relaxed);
         quarantine.young_bytes.store(0, Relaxed);
         quarantine.check_at.store(TURN, Relaxed);
         quarantine.old_since.store(now, Relaxed);
-        quarantine.old.store(young, Relaxed);
     }
 
     /// Whether a snapshot is open.
@@ -144,48 +158,59 @@ impl Environment {
         }
     }
 
-    /// Makes a block free at once.
-    ///
-    /// # Safety
-    /// No reader can know the block any more.
-    pub(crate) unsafe fn free(&self, block: *mut Block) {
-        // SAFETY: the caller's promise.
+    /// Makes a block free at once, for the owner of the writers' lock or for anybody.
+    unsafe fn free(&self, block: *mut Block, own: bool) {
+        // SAFETY: the caller's promise: no reader can know the block any more.
         unsafe {
             if (*block).is_table {
                 self.tables.give(block);
+            } else if own {
+                self.arena.0.give_own(block);
             } else {
                 self.arena.0.give(block);
             }
         }
     }
 
-    /// Gives a block up: free after the quarantine.
+    /// Gives a block up: free after the quarantine. `own` if the caller owns the writers' lock
+    /// and is no nested mutation.
     ///
     /// # Safety
     /// The block is on no list and its last user gave it up.
-    pub(crate) unsafe fn retire(&self, block: *mut Block) {
+    #[inline]
+    pub(crate) unsafe fn retire(&self, block: *mut Block, own: bool) {
         let quarantine = &self.quarantine;
         // SAFETY: blocks stay mapped.
         let room = unsafe { (*block).room() };
-        let mut head = quarantine.young.load(Relaxed);
-        loop {
-            // SAFETY: blocks stay mapped; this one is ours until it is listed.
-            unsafe { (*block).next.store(head, Relaxed) };
-            match quarantine.young.replace(head, block) {
-                Ok(_) => break,
-                Err(now) => head = now,
-            }
-        }
         // A lost update only delays a turn.
         let bytes = quarantine.young_bytes.load(Relaxed);
         quarantine.young_bytes.store(bytes + room + 16, Relaxed);
+        if own {
+            // SAFETY: the caller's promise.
+            unsafe { quarantine.young.push(block) };
+            return;
+        }
+        let mut head = quarantine.young_shared.load(Relaxed);
+        loop {
+            // SAFETY: blocks stay mapped; this one is ours until it is listed.
+            unsafe { (*block).next.store(head, Relaxed) };
+            match quarantine.young_shared.replace(head, block) {
+                Ok(_) => return,
+                Err(now) => head = now,
+            }
+        }
     }
 
     /// Gives a table up, with its array; without it when the program may use the array again.
     ///
     /// # Safety
     /// The table was unpublished by the caller.
-    pub(crate) unsafe fn retire_table(&self, table: *mut Published, abandon_array: bool) {
+    pub(crate) unsafe fn retire_table(
+        &self,
+        table: *mut Published,
+        abandon_array: bool,
+        own: bool,
+    ) {
         if table.is_null() {
             return;
         }
@@ -197,7 +222,7 @@ impl Environment {
             } else {
                 (*table).capacity() * size_of::<usize>()
             };
-            self.retire(Published::block(table));
+            self.retire(Published::block(table), own);
             let young = &self.quarantine.young_bytes;
             young.store(young.load(Relaxed) + bytes, Relaxed);
         }
@@ -216,7 +241,7 @@ impl Environment {
         // SAFETY: an entry in the arena is the start of a block, which stays mapped.
         unsafe {
             if (*block).unpin() {
-                self.retire(block);
+                self.retire(block, false);
             }
         }
     }
@@ -227,7 +252,7 @@ impl Environment {
     /// # Safety
     /// The table held the entry and holds it no more.
     #[inline]
-    pub(crate) unsafe fn drop_replaced(&self, entry: *const c_char) {
+    pub(crate) unsafe fn drop_replaced(&self, entry: *const c_char, own: bool) {
         let block = self.arena.0.block_of(entry);
         if block.is_null() {
             return;
@@ -235,7 +260,7 @@ impl Environment {
         // SAFETY: as above.
         unsafe {
             if (*block).unpin() {
-                self.retire(block);
+                self.retire(block, own);
             } else if (*block).state.load(Relaxed) & (IMMORTAL | INTERNED | LISTED) == IMMORTAL {
                 self.intern(block, entry);
             }

@@ -8,7 +8,7 @@
 
 use core::ffi::c_char;
 use core::ptr;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::arena::Block;
 use crate::environment::{Environment, Error};
@@ -199,7 +199,7 @@ impl Environment {
                 Err(error) => break Err(error),
             };
             // SAFETY: `fresh` is complete, `table` is what it was made from.
-            if unsafe { self.publish(table, array, fresh, false) }.is_ok() {
+            if unsafe { self.publish(&guard, table, array, fresh, false) }.is_ok() {
                 let mut slot = hit.slot;
                 while slot != NONE {
                     // SAFETY: the array was just replaced and is in quarantine; what it holds
@@ -209,7 +209,7 @@ impl Environment {
                         if gone.slot == NONE {
                             break;
                         }
-                        self.drop_replaced(gone.entry);
+                        self.drop_replaced(gone.entry, guard.is_own());
                         slot = gone.slot + 1;
                     }
                 }
@@ -243,8 +243,9 @@ impl Environment {
                 break;
             }
             // SAFETY: null is no table, hence complete.
-            let cleared =
-                unsafe { self.publish_over(table, array, ptr::null_mut(), ptr::null_mut()) };
+            let cleared = unsafe {
+                self.publish_over(&guard, table, array, ptr::null_mut(), ptr::null_mut())
+            };
             if cleared.is_ok() {
                 break;
             }
@@ -299,7 +300,7 @@ impl Environment {
                 let array = self.cell().load(Acquire);
                 let table = self.shared.0.current.load(Acquire);
                 let own = (*fresh).array.load(Relaxed);
-                if self.publish_over(table, array, own, fresh).is_ok() {
+                if self.publish_over(&guard, table, array, own, fresh).is_ok() {
                     break;
                 }
             }
@@ -350,7 +351,7 @@ impl Environment {
                 if ptr::eq(hit.entry, entry) {
                     // `putenv` of what is there: the reference handed over is one too many.
                     // SAFETY: it is the caller's no more.
-                    unsafe { self.drop_replaced(entry) };
+                    unsafe { self.drop_replaced(entry, guard.is_own()) };
                     break Ok(());
                 }
                 // SAFETY: the hit is an entry of the current array.
@@ -360,7 +361,7 @@ impl Environment {
             }
             if entry.is_null() {
                 // SAFETY: the caller's promise.
-                entry = unsafe { self.make_entry(name, source) };
+                entry = unsafe { self.make_entry(name, source, guard.is_own()) };
                 if entry.is_null() {
                     break Err(Error::NoMemory);
                 }
@@ -369,7 +370,7 @@ impl Environment {
             match unsafe { self.store(&guard, table, array, hit.slot, entry, name) } {
                 Ok(Ok(old)) => {
                     // SAFETY: the table held `old` and holds it no more.
-                    unsafe { self.drop_replaced(old) };
+                    unsafe { self.drop_replaced(old, guard.is_own()) };
                     entry = ptr::null_mut();
                     break Ok(());
                 }
@@ -436,9 +437,7 @@ impl Environment {
                     if aliased {
                         (*table).alias(place);
                     }
-                    if !(*table).append(place, entry) {
-                        return Ok(Err(Stale));
-                    }
+                    (*table).append(place, entry);
                     (*table).index(name, place);
                     (*table).counted(place);
                     ptr::null_mut()
@@ -446,7 +445,10 @@ impl Environment {
                     if aliased {
                         (*table).alias(slot);
                     }
-                    (*array.add(slot)).swap(entry, AcqRel)
+                    let place = &*array.add(slot);
+                    let old = place.load(Relaxed);
+                    place.store(entry, Release);
+                    old
                 };
                 // A nested mutation has replaced the array. If it copied our entry, the store
                 // came first and is done (and perhaps undone by now); if not, it was in vain.
@@ -456,7 +458,7 @@ impl Environment {
                 {
                     return Ok(Err(Stale));
                 }
-                self.version.0.fetch_add(1, AcqRel);
+                self.changed();
                 return Ok(Ok(old));
             }
             let fresh = self.rebuild(guard, table, None, usize::from(slot == NONE))?;
@@ -473,7 +475,9 @@ impl Environment {
                 }
                 (*(*fresh).array.load(Relaxed).add(slot)).swap(entry, Relaxed)
             };
-            Ok(self.publish(table, array, fresh, false).map(|()| old))
+            Ok(self
+                .publish(&guard, table, array, fresh, false)
+                .map(|()| old))
         }
     }
 
@@ -519,7 +523,7 @@ impl Environment {
                     .is_ok()
                 {
                     // SAFETY: unpublished by us.
-                    unsafe { self.retire_table(table, true) };
+                    unsafe { self.retire_table(table, true, guard.is_own()) };
                 }
                 continue;
             }
@@ -534,8 +538,16 @@ impl Environment {
             // SAFETY: a null-terminated array, by the promise made to `new`.
             let fresh = unsafe { self.table_of(array, foreign, clean) }?;
             // SAFETY: `fresh` is complete.
-            let _ = unsafe { self.publish(table, array, fresh, !known) };
+            let _ = unsafe { self.publish(&guard, table, array, fresh, !known) };
         }
+    }
+
+    /// Notes that readers can see another state. If a nested mutation's note is lost in this
+    /// one, both changes came before it.
+    #[inline]
+    fn changed(&self) {
+        let version = self.version.0.load(Relaxed);
+        self.version.0.store(version + 1, Release);
     }
 
     /// Tells an interrupted mutation that its entry was found in the array.
@@ -647,6 +659,7 @@ impl Environment {
     /// Makes `fresh` current in place of `table`, whose strings it took over.
     unsafe fn publish(
         &self,
+        guard: &Guard<'_>,
         table: *mut Published,
         array: *mut Slot,
         fresh: *mut Published,
@@ -664,11 +677,11 @@ impl Environment {
             }
             if self.shared.0.current.replace(table, fresh).is_err() {
                 // A handler found our array without its table and made another from it.
-                self.retire_table(fresh, false);
+                self.retire_table(fresh, false, guard.is_own());
                 return Err(Stale);
             }
-            self.version.0.fetch_add(1, AcqRel);
-            self.retire_table(table, foreign);
+            self.changed();
+            self.retire_table(table, foreign, guard.is_own());
             Ok(())
         }
     }
@@ -676,6 +689,7 @@ impl Environment {
     /// Makes `fresh` (or nothing) current in place of whatever there is, dropping all of it.
     unsafe fn publish_over(
         &self,
+        guard: &Guard<'_>,
         table: *mut Published,
         array: *mut Slot,
         own: *mut Slot,
@@ -695,7 +709,7 @@ impl Environment {
             if self.shared.0.current.replace(table, fresh).is_err() {
                 return Err(Stale);
             }
-            self.version.0.fetch_add(1, AcqRel);
+            self.changed();
             if known {
                 let mut slot = 0;
                 loop {
@@ -704,24 +718,24 @@ impl Environment {
                         break;
                     }
                     self.note_intent(entry);
-                    self.drop_replaced(entry);
+                    self.drop_replaced(entry, guard.is_own());
                     slot += 1;
                 }
             }
-            self.retire_table(table, !known);
+            self.retire_table(table, !known, guard.is_own());
             Ok(())
         }
     }
 
     /// A string `NAME=value`, with one reference for the table. Null without memory.
-    unsafe fn make_entry(&self, name: &Name, source: Source) -> *mut c_char {
+    unsafe fn make_entry(&self, name: &Name, source: Source, own: bool) -> *mut c_char {
         let Source::Value { bytes, length, .. } = source else {
             return ptr::null_mut();
         };
         let total = name.length + 1 + length;
         // SAFETY: the block has room for `total + 1` bytes; the sources are readable.
         unsafe {
-            let block = self.fresh_string(total);
+            let block = self.fresh_string(total, own);
             if block.is_null() {
                 return ptr::null_mut();
             }
@@ -739,22 +753,20 @@ impl Environment {
         // SAFETY: the caller passes a string.
         unsafe {
             let length = crate::host::length(text);
-            let block = self.fresh_string(length);
+            let block = self.fresh_string(length, false);
             if block.is_null() {
                 return ptr::null();
             }
             Block::payload(block).copy_from_nonoverlapping(text.cast(), length);
             *Block::payload(block).add(length) = 0;
-            (*block)
-                .state
-                .store(1, core::sync::atomic::Ordering::Release);
+            (*block).state.store(1, Release);
             Block::payload(block).cast()
         }
     }
 
     /// A block for a string of `length` bytes, terminated at its end whatever happens.
-    unsafe fn fresh_string(&self, length: usize) -> *mut Block {
-        let block = self.arena.0.take(length + 1);
+    unsafe fn fresh_string(&self, length: usize, own: bool) -> *mut Block {
+        let block = self.arena.0.take_as(length + 1, own);
         if !block.is_null() {
             // SAFETY: the last byte of the block; a late reader of what the block held before
             // stops here at the latest.
@@ -774,9 +786,7 @@ impl Environment {
                 self.arena.0.give(block);
                 return Block::payload(known).cast();
             }
-            (*block)
-                .state
-                .store(1, core::sync::atomic::Ordering::Release);
+            (*block).state.store(1, Release);
             text.cast()
         }
     }
