@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod closure;
 mod length;
+mod library;
 mod licences;
 mod links;
 mod metadata;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
             bench::spin();
             Ok(())
         }
-        _ => Err(Trouble(USAGE.to_owned())),
+        ref other => library::run(other).unwrap_or_else(|| Err(Trouble(format!("{USAGE}{}", library::USAGE)))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

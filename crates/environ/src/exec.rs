@@ -73,9 +73,7 @@ impl ExecSnapshot {
     pub fn entries(&self) -> impl Iterator<Item = &CStr> {
         let entries = &self.array[..self.len()];
         // SAFETY: entries are terminated strings, kept by the snapshot.
-        entries
-            .iter()
-            .map(|entry| unsafe { CStr::from_ptr(*entry) })
+        entries.iter().map(|entry| unsafe { CStr::from_ptr(*entry) })
     }
 }
 

@@ -28,10 +28,7 @@ pub(crate) fn environment() -> &'static Environment {
         }
         // SAFETY: the function of this name has this type and returns a static.
         unsafe {
-            let shared = std::mem::transmute::<
-                *mut c_void,
-                unsafe extern "C" fn() -> *const Environment,
-            >(function);
+            let shared = std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const Environment>(function);
             &*shared()
         }
     })

@@ -42,10 +42,7 @@ impl Value {
     /// # Safety
     /// `entry` was held for the caller and is `NAME=value`, the name `name` bytes long.
     pub(crate) unsafe fn new(entry: *const c_char, name: usize) -> Self {
-        Self {
-            held: Held(entry),
-            start: name + 1,
-        }
+        Self { held: Held(entry), start: name + 1 }
     }
 }
 
@@ -88,10 +85,7 @@ impl Variable {
     pub(crate) unsafe fn new(entry: *const c_char) -> Self {
         let held = Held(entry);
         let name = held.bytes().iter().position(|byte| *byte == b'=');
-        Self {
-            name: name.unwrap_or(0),
-            held,
-        }
+        Self { name: name.unwrap_or(0), held }
     }
 
     /// The name.
@@ -109,8 +103,6 @@ impl Variable {
 
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Variable")
-            .field("name", &self.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Variable").field("name", &self.name()).finish_non_exhaustive()
     }
 }

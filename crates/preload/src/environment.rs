@@ -24,10 +24,7 @@ static CONSTRUCTOR: extern "C" fn() = loaded;
 
 extern "C" fn loaded() {
     // SAFETY: no precondition.
-    SECURE.store(
-        unsafe { libc::getauxval(libc::AT_SECURE) } != 0,
-        Ordering::Relaxed,
-    );
+    SECURE.store(unsafe { libc::getauxval(libc::AT_SECURE) } != 0, Ordering::Relaxed);
     ENVIRONMENT.prepare();
     crate::spawn::find_next();
 }

@@ -25,11 +25,7 @@ struct Room {
 
 impl Room {
     fn new() -> Self {
-        Self {
-            stack: [ptr::null_mut(); ON_STACK],
-            mapped: ptr::null_mut(),
-            bytes: 0,
-        }
+        Self { stack: [ptr::null_mut(); ON_STACK], mapped: ptr::null_mut(), bytes: 0 }
     }
 
     /// Room for `slots` pointers, or null.
@@ -131,16 +127,7 @@ pub(crate) unsafe extern "C" fn fexecve(fd: c_int, argv: Vector, envp: Vector) -
     }
     exec_exact(
         // SAFETY: the kernel checks the pointers.
-        |exact| unsafe {
-            libc::syscall(
-                libc::SYS_execveat,
-                fd,
-                c"".as_ptr(),
-                argv,
-                exact,
-                libc::AT_EMPTY_PATH,
-            )
-        },
+        |exact| unsafe { libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), argv, exact, libc::AT_EMPTY_PATH) },
         envp,
     )
 }
@@ -179,17 +166,11 @@ pub(crate) unsafe extern "C" fn execvpe(file: *const c_char, argv: Vector, envp:
                     full[at] = b'/'.cast_signed();
                     at += 1;
                 }
-                full.as_mut_ptr()
-                    .add(at)
-                    .copy_from_nonoverlapping(file, length + 1);
+                full.as_mut_ptr().add(at).copy_from_nonoverlapping(file, length + 1);
                 exec_or_script(full.as_ptr(), argv, envp);
                 match errno() {
                     libc::EACCES => denied = true,
-                    libc::ENOENT
-                    | libc::ESTALE
-                    | libc::ENOTDIR
-                    | libc::ENODEV
-                    | libc::ETIMEDOUT => {}
+                    libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT => {}
                     _ => return -1,
                 }
             }
@@ -235,9 +216,7 @@ unsafe fn exec_or_script(path: *const c_char, argv: Vector, envp: Vector) -> c_i
         *shell = c"/bin/sh".as_ptr();
         *shell.add(1) = path;
         if count > 1 {
-            shell
-                .add(2)
-                .copy_from_nonoverlapping(argv.add(1), count - 1);
+            shell.add(2).copy_from_nonoverlapping(argv.add(1), count - 1);
         }
         *shell.add(1 + count.max(1)) = ptr::null();
         execve(c"/bin/sh".as_ptr(), shell, envp)

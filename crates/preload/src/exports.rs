@@ -59,11 +59,7 @@ jump!("globl", "env_iter", extended::env_iter);
 same!("env_next", extended::env_next);
 jump!("globl", "env_iter_close", extended::env_iter_close);
 jump!("globl", "getenv_r", extended::getenv_r);
-jump!(
-    "globl",
-    "envward_environment_0_1_0",
-    extended::shared_environment
-);
+jump!("globl", "envward_environment_0_1_0", extended::shared_environment);
 jump!("weak", "execve", exec::execve);
 jump!("weak", "execv", exec::execv);
 jump!("weak", "execvp", exec::execvp);

@@ -61,11 +61,7 @@ pub(crate) unsafe extern "C" fn env_iter_close(iter: *mut Iter) {
 }
 
 /// Copies a value: 0, or -1 with `ENOENT` or `ERANGE`.
-pub(crate) unsafe extern "C" fn getenv_r(
-    name: *const c_char,
-    buffer: *mut c_char,
-    size: usize,
-) -> c_int {
+pub(crate) unsafe extern "C" fn getenv_r(name: *const c_char, buffer: *mut c_char, size: usize) -> c_int {
     // SAFETY: the caller passes a string and a buffer of this size; the entry is held while it
     // is read.
     unsafe {

@@ -28,10 +28,7 @@ struct Next {
 
 impl Next {
     const fn new(name: &'static core::ffi::CStr) -> Self {
-        Self {
-            name,
-            address: AtomicPtr::new(ptr::null_mut()),
-        }
+        Self { name, address: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// The address, looked up when the library is loaded or else now.
@@ -120,8 +117,7 @@ unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) 
     };
     ENVIRONMENT.pin();
     // SAFETY: libc's function of this name has this type; as the caller's.
-    let stream =
-        unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Popen>(address)(command, mode) };
+    let stream = unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Popen>(address)(command, mode) };
     ENVIRONMENT.unpin();
     stream
 }
@@ -129,23 +125,25 @@ unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) 
 /// wordexp(3). glibc's assigns variables (`${X:=word}`) behind our back, into an array that it
 /// reallocates the next time: take its array over before that.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_wordexp(
-    words: *const c_char,
-    result: *mut c_void,
-    flags: c_int,
-) -> c_int {
+unsafe extern "C" fn envward_wordexp(words: *const c_char, result: *mut c_void, flags: c_int) -> c_int {
     let Some(address) = WORDEXP.get() else {
         return libc::ENOSYS;
     };
     // SAFETY: libc's function of this name has this type; as the caller's.
-    let status = unsafe {
-        core::mem::transmute::<ptr::NonNull<c_void>, Wordexp>(address)(words, result, flags)
-    };
+    let status = unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Wordexp>(address)(words, result, flags) };
     let kept = errno();
     ENVIRONMENT.take_over();
     set_errno(kept);
     status
 }
+
+unsafe extern "C" {
+    // pthread_setcancelstate(3).
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+/// `PTHREAD_CANCEL_DISABLE`, the same in both libcs.
+const CANCEL_DISABLE: c_int = 1;
 
 /// Calls of `system` under way; the first one ignores the terminal's signals, the last one
 /// restores them.
@@ -170,11 +168,7 @@ impl Terminal {
     /// Runs `change` with the dispositions that were found by the first call. All signals are
     /// blocked by the caller, so a handler cannot wait for its own thread here.
     fn locked(&self, change: impl FnOnce(&mut [libc::sigaction; 2])) {
-        while self
-            .lock
-            .compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
+        while self.lock.compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
             // SAFETY: no precondition.
             unsafe { libc::sched_yield() };
         }
@@ -199,6 +193,9 @@ unsafe fn run_shell(command: *const c_char) -> c_int {
     // SAFETY: the caller passes a string; all buffers are our own and initialised by the
     // functions that take them.
     unsafe {
+        // Cancellation would unwind through frames that cannot be unwound.
+        let mut cancel = 0;
+        pthread_setcancelstate(CANCEL_DISABLE, &raw mut cancel);
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigfillset(all.as_mut_ptr());
@@ -234,16 +231,13 @@ unsafe fn run_shell(command: *const c_char) -> c_int {
             }
         });
         libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
+        pthread_setcancelstate(cancel, ptr::null_mut());
         set_errno(kept);
         status
     }
 }
 
-unsafe fn spawn_and_wait(
-    command: *const c_char,
-    mask: &libc::sigset_t,
-    defaults: &libc::sigset_t,
-) -> c_int {
+unsafe fn spawn_and_wait(command: *const c_char, mask: &libc::sigset_t, defaults: &libc::sigset_t) -> c_int {
     // SAFETY: as `run_shell`.
     unsafe {
         let mut attributes = MaybeUninit::<libc::posix_spawnattr_t>::uninit();
@@ -252,13 +246,7 @@ unsafe fn spawn_and_wait(
         libc::posix_spawnattr_setsigdefault(attributes.as_mut_ptr(), defaults);
         let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         libc::posix_spawnattr_setflags(attributes.as_mut_ptr(), flags as _);
-        let argv = [
-            c"sh".as_ptr(),
-            c"-c".as_ptr(),
-            c"--".as_ptr(),
-            command,
-            ptr::null(),
-        ];
+        let argv = [c"sh".as_ptr(), c"-c".as_ptr(), c"--".as_ptr(), command, ptr::null()];
         let mut child = 0;
         let failed = envward_posix_spawn(
             &raw mut child,
@@ -272,11 +260,7 @@ unsafe fn spawn_and_wait(
         if failed != 0 {
             set_errno(failed);
             // As if the shell had ended with status 127; without a process, an error.
-            return if failed == libc::EAGAIN || failed == libc::ENOMEM {
-                -1
-            } else {
-                127 << 8
-            };
+            return if failed == libc::EAGAIN || failed == libc::ENOMEM { -1 } else { 127 << 8 };
         }
         let mut status = 0;
         while libc::waitpid(child, &raw mut status, 0) < 0 {

@@ -36,11 +36,7 @@ pub(crate) unsafe extern "C" fn secure_getenv(name: *const c_char) -> *mut c_cha
 /// # Safety
 /// Both are NUL-terminated strings, or null, which is an error.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn setenv(
-    name: *const c_char,
-    value: *const c_char,
-    overwrite: c_int,
-) -> c_int {
+pub(crate) unsafe extern "C" fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int {
     if name.is_null() || value.is_null() {
         set_errno(libc::EINVAL);
         return -1;

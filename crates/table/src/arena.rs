@@ -170,8 +170,7 @@ impl OwnStack {
         let block = self.0.load(Relaxed);
         if !block.is_null() {
             // SAFETY: as above.
-            self.0
-                .store(unsafe { (*block).next.load(Relaxed) }, Relaxed);
+            self.0.store(unsafe { (*block).next.load(Relaxed) }, Relaxed);
         }
         block
     }
@@ -204,11 +203,7 @@ impl Arena {
             return ptr::null_mut();
         };
         let block = free.pop();
-        if block.is_null() {
-            self.carve(class)
-        } else {
-            block
-        }
+        if block.is_null() { self.carve(class) } else { block }
     }
 
     /// [`Arena::take`] by the owner of the writers' lock, if `own` says so.
@@ -289,10 +284,7 @@ impl Arena {
         };
         if place.load(Acquire).is_null() {
             // One bit per grain in front; a tail so that word reads near the end stay inside.
-            let wanted = bytes
-                .saturating_mul(2)
-                .saturating_add(8192)
-                .next_multiple_of(4096);
+            let wanted = bytes.saturating_mul(2).saturating_add(8192).next_multiple_of(4096);
             let size = wanted.max(FIRST_CHUNK << count.min(12));
             let chunk = host::map(size).cast::<Chunk>();
             if chunk.is_null() {
@@ -316,8 +308,7 @@ impl Arena {
             // The same for every thread that comes here.
             self.first.store(chunk, Relaxed);
             // SAFETY: set above or by another thread, stays mapped.
-            self.first_bytes
-                .store(unsafe { (*chunk).end } - chunk.addr(), Release);
+            self.first_bytes.store(unsafe { (*chunk).end } - chunk.addr(), Release);
         }
         // Whoever set the place, the count may be raised; losing the race is fine.
         let _ = self.count.replace(count, count + 1);
@@ -355,11 +346,7 @@ impl Arena {
     #[inline(always)]
     pub(crate) fn block_of(&self, text: *const c_char) -> *mut Block {
         let chunk = self.chunk_of(text.addr());
-        if chunk.is_null() {
-            ptr::null_mut()
-        } else {
-            chunk.with_addr(text.addr() - HEADER).cast()
-        }
+        if chunk.is_null() { ptr::null_mut() } else { chunk.with_addr(text.addr() - HEADER).cast() }
     }
 
     /// [`Self::block_of`] for a string in the first chunk.
@@ -517,20 +504,12 @@ mod tests {
         let arena = Arena::new();
         let block = arena.take(100);
         let text = Block::payload(block).cast::<c_char>();
-        assert!(
-            arena
-                .verified_block_of(text)
-                .is_ok_and(|found| found == block)
-        );
+        assert!(arena.verified_block_of(text).is_ok_and(|found| found == block));
         for offset in 1..100 {
             assert!(arena.verified_block_of(text.wrapping_add(offset)).is_err());
         }
         let outside = 0_u8;
-        assert!(
-            arena
-                .verified_block_of((&raw const outside).cast())
-                .is_ok_and(<*mut Block>::is_null)
-        );
+        assert!(arena.verified_block_of((&raw const outside).cast()).is_ok_and(<*mut Block>::is_null));
         // SAFETY: nothing refers to the arena any more.
         unsafe { arena.unmap_all() };
     }

@@ -118,10 +118,7 @@ impl Environment {
 
     /// Whether the string is one that the kernel passed to the program.
     pub(crate) fn is_initial(&self, text: *const c_char) -> bool {
-        let (low, high) = (
-            self.shared.0.initial_low.load(Relaxed),
-            self.shared.0.initial_high.load(Relaxed),
-        );
+        let (low, high) = (self.shared.0.initial_low.load(Relaxed), self.shared.0.initial_high.load(Relaxed));
         (low..high).contains(&text.addr())
     }
 
@@ -142,9 +139,7 @@ impl Environment {
         fresh.count.store(count, Relaxed);
         // SAFETY: `count` entries, each a string.
         unsafe { self.index_entries(fresh) };
-        fresh
-            .generation
-            .store(self.generation.fetch_add(1, Relaxed) + 1, Relaxed);
+        fresh.generation.store(self.generation.fetch_add(1, Relaxed) + 1, Relaxed);
         let _ = self.shared.0.current.replace(core::ptr::null_mut(), table);
     }
 

@@ -96,11 +96,7 @@ pub(crate) fn map(bytes: usize) -> *mut u8 {
             0,
         )
     };
-    if page == libc::MAP_FAILED {
-        ptr::null_mut()
-    } else {
-        page.cast()
-    }
+    if page == libc::MAP_FAILED { ptr::null_mut() } else { page.cast() }
 }
 
 /// Gives pages from [`map`] back.
@@ -138,13 +134,7 @@ pub(crate) fn may_be_in_handler() -> bool {
     let mut mask = 0_u64;
     // SAFETY: asks for the current mask, eight bytes in the kernel's layout.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_BLOCK,
-            ptr::null::<c_void>(),
-            &raw mut mask,
-            size_of::<u64>(),
-        )
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, ptr::null::<c_void>(), &raw mut mask, size_of::<u64>())
     };
     result != 0 || mask != 0
 }
@@ -163,10 +153,7 @@ pub(crate) fn alone() -> bool {
 
 /// Milliseconds of the coarse monotonic clock.
 pub(crate) fn milliseconds() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a buffer of the right type.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1000 + time.tv_nsec.cast_unsigned() / 1_000_000
@@ -175,10 +162,7 @@ pub(crate) fn milliseconds() -> u64 {
 /// Sleeps for a millisecond.
 pub(crate) fn pause() {
     let errno = Errno::save();
-    let time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 1_000_000,
-    };
+    let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     // SAFETY: a valid time and no remainder wanted.
     unsafe { libc::nanosleep(&raw const time, ptr::null_mut()) };
     errno.restore();
@@ -189,13 +173,7 @@ pub(crate) fn wait(word: *const u32, value: u32) {
     let errno = Errno::save();
     // SAFETY: a futex wait on a mapped word, no time limit.
     unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word,
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            value,
-            ptr::null::<c_void>(),
-        )
+        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, value, ptr::null::<c_void>())
     };
     errno.restore();
 }
@@ -204,14 +182,7 @@ pub(crate) fn wait(word: *const u32, value: u32) {
 pub(crate) fn wake(word: *const u32) {
     let errno = Errno::save();
     // SAFETY: a futex wake on a mapped word.
-    unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word,
-            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-            1,
-        )
-    };
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
     errno.restore();
 }
 
@@ -233,11 +204,6 @@ impl Errno {
 /// initial environment. Empty when the auxiliary vector does not tell.
 pub(crate) fn initial_strings() -> (usize, usize) {
     // SAFETY: no precondition.
-    let (low, high) = unsafe {
-        (
-            libc::getauxval(libc::AT_RANDOM),
-            libc::getauxval(libc::AT_EXECFN),
-        )
-    };
+    let (low, high) = unsafe { (libc::getauxval(libc::AT_RANDOM), libc::getauxval(libc::AT_EXECFN)) };
     (low as usize, high as usize)
 }

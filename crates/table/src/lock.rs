@@ -52,10 +52,7 @@ impl Guard<'_> {
 
 impl Lock {
     pub(crate) const fn new() -> Self {
-        Self {
-            word: Pointer::null(),
-            busy: Word32::new(0),
-        }
+        Self { word: Pointer::null(), busy: Word32::new(0) }
     }
 
     /// The lock word, or `None` when there is no memory for it.
@@ -87,26 +84,14 @@ impl Lock {
         let me = thread_id();
         if let Err(owner) = word.replace(0, me) {
             if owner & !WAITERS == me {
-                return Some(Guard {
-                    lock: self,
-                    word,
-                    entry: Entry::Nested,
-                });
+                return Some(Guard { lock: self, word, entry: Entry::Nested });
             }
             Self::wait(word, me);
         }
         // A handler cannot see this before it is set: until then it is nested by the word.
-        let entry = if self.busy.load(Relaxed) == 0 {
-            Entry::Clean
-        } else {
-            Entry::Orphaned
-        };
+        let entry = if self.busy.load(Relaxed) == 0 { Entry::Clean } else { Entry::Orphaned };
         self.busy.store(1, Relaxed);
-        Some(Guard {
-            lock: self,
-            word,
-            entry,
-        })
+        Some(Guard { lock: self, word, entry })
     }
 
     #[cold]

@@ -58,6 +58,12 @@ impl Name {
         }
     }
 
+    /// Whether the name holds `=`, and so is none.
+    pub(crate) fn has_sign(&self) -> bool {
+        // SAFETY: `bytes` and `length` describe readable memory since construction.
+        unsafe { core::slice::from_raw_parts(self.bytes, self.length) }.contains(&b'=')
+    }
+
     /// Whether the name is one that an environment can hold: not empty, no `=`.
     pub(crate) fn is_valid(&self) -> bool {
         // SAFETY: `bytes` and `length` describe readable memory since construction.
@@ -137,10 +143,7 @@ pub(crate) unsafe fn hash(bytes: *const u8, length: usize) -> u32 {
             (read32(bytes), read32(bytes.add(length - 4)))
         } else if length > 0 {
             let middle = u64::from(*bytes.add(length / 2));
-            (
-                u64::from(*bytes) | middle << 8,
-                u64::from(*bytes.add(length - 1)),
-            )
+            (u64::from(*bytes) | middle << 8, u64::from(*bytes.add(length - 1)))
         } else {
             (0, 0)
         }
@@ -151,8 +154,7 @@ pub(crate) unsafe fn hash(bytes: *const u8, length: usize) -> u32 {
         first = (first.rotate_left(23) ^ unsafe { read64(bytes.add(at)) }).wrapping_mul(MIX);
         at += 8;
     }
-    let product =
-        u128::from(first ^ MIX) * u128::from(last ^ 0xd6e8_feb8_6659_fd93 ^ (length as u64) << 56);
+    let product = u128::from(first ^ MIX) * u128::from(last ^ 0xd6e8_feb8_6659_fd93 ^ (length as u64) << 56);
     let folded = (product as u64) ^ ((product >> 64) as u64);
     (folded ^ (folded >> 32)) as u32
 }
@@ -175,8 +177,7 @@ pub(crate) unsafe fn equal(left: *const u8, right: *const u8, length: usize) -> 
             }
             read64(left.add(length - 8)) == read64(right.add(length - 8))
         } else if length >= 4 {
-            read32(left) == read32(right)
-                && read32(left.add(length - 4)) == read32(right.add(length - 4))
+            read32(left) == read32(right) && read32(left.add(length - 4)) == read32(right.add(length - 4))
         } else if length > 0 {
             *left == *right
                 && *left.add(length / 2) == *right.add(length / 2)

@@ -70,13 +70,7 @@ impl Tables {
     /// A table with an empty index, for `entries` entries and some more. With `with_array` it
     /// has a zeroed array of its own, from the process's allocator if `may_allocate`, else
     /// from the arena. Null when there is no memory.
-    pub(crate) fn take(
-        &self,
-        arena: &Arena,
-        entries: usize,
-        with_array: bool,
-        may_allocate: bool,
-    ) -> *mut Published {
+    pub(crate) fn take(&self, arena: &Arena, entries: usize, with_array: bool, may_allocate: bool) -> *mut Published {
         let wanted = entries + 1 + (entries / 64).max(8);
         let order = wanted.next_power_of_two().ilog2().max(LEAST_CAPACITY);
         let capacity = 1_usize << order;
@@ -129,8 +123,7 @@ impl Published {
 
     /// Whether the array is this table's own memory, and has room for another entry.
     pub(crate) fn has_room(&self) -> bool {
-        self.array.load(Relaxed) == self.own.load(Relaxed)
-            && self.count.load(Relaxed) < self.capacity()
+        self.array.load(Relaxed) == self.own.load(Relaxed) && self.count.load(Relaxed) < self.capacity()
     }
 
     #[inline(always)]
@@ -286,10 +279,7 @@ impl Published {
             // SAFETY: masked, within the buckets.
             let held = unsafe { self.buckets().get_unchecked(at & self.mask) }.load(Acquire);
             if held == 0 {
-                return Ok(Hit {
-                    slot: NONE,
-                    entry: ptr::null_mut(),
-                });
+                return Ok(Hit { slot: NONE, entry: ptr::null_mut() });
             }
             if (held >> 32) as u32 == name.hash {
                 let slot = held as u32 as usize - 1;
@@ -317,18 +307,14 @@ impl Published {
             // SAFETY: masked, within the buckets.
             let held = unsafe { self.buckets().get_unchecked(at & self.mask) }.load(Acquire);
             if held == 0 {
-                return Some(Hit {
-                    slot: NONE,
-                    entry: ptr::null_mut(),
-                });
+                return Some(Hit { slot: NONE, entry: ptr::null_mut() });
             }
             if (held >> 32) as u32 == name.hash {
                 let slot = held as u32 as usize - 1;
                 // SAFETY: bucket slots are within the array; entries are strings.
                 unsafe {
                     let entry = (*array.add(slot)).load(Acquire);
-                    return (!entry.is_null() && name.heads_quickly(entry))
-                        .then_some(Hit { slot, entry });
+                    return (!entry.is_null() && name.heads_quickly(entry)).then_some(Hit { slot, entry });
                 }
             }
             at += 1;
@@ -345,9 +331,7 @@ impl Published {
         // SAFETY: `count` slots were set.
         unsafe {
             (*array).load(Relaxed).is_null()
-                || (*array.add(count.wrapping_sub(usize::from(count != 0))))
-                    .load(Relaxed)
-                    .is_null()
+                || (*array.add(count.wrapping_sub(usize::from(count != 0)))).load(Relaxed).is_null()
         }
     }
 
@@ -363,8 +347,7 @@ impl Published {
         unsafe {
             (*array.add(count)).load(Relaxed).is_null()
                 && (count == 0
-                    || (!(*array).load(Relaxed).is_null()
-                        && !(*array.add(count - 1)).load(Relaxed).is_null()))
+                    || (!(*array).load(Relaxed).is_null() && !(*array.add(count - 1)).load(Relaxed).is_null()))
         }
     }
 }
@@ -400,8 +383,5 @@ pub(crate) unsafe fn scan(array: *mut Slot, from: usize, until: usize, name: &Na
         }
         slot += 1;
     }
-    Hit {
-        slot: NONE,
-        entry: ptr::null_mut(),
-    }
+    Hit { slot: NONE, entry: ptr::null_mut() }
 }

@@ -22,13 +22,7 @@ impl Environment {
     /// Finds the first entry of a name. The slot is [`NONE`] when there is none.
     #[inline(always)]
     pub(crate) fn find(&self, name: &Name) -> Found {
-        let none = Found {
-            hit: Hit {
-                slot: NONE,
-                entry: ptr::null_mut(),
-            },
-            ours: true,
-        };
+        let none = Found { hit: Hit { slot: NONE, entry: ptr::null_mut() }, ours: true };
         if name.length == 0 {
             return none;
         }
@@ -56,14 +50,11 @@ impl Environment {
                 return self.scan_all(name);
             };
             let alias = table.alias_from.load(Acquire);
-            if alias < hit.slot {
+            if alias < hit.slot && !name.has_sign() {
                 // SAFETY: as above; at least `alias + 1` slots were set.
                 let earlier = unsafe { scan(array, alias, hit.slot, name) };
                 if earlier.slot != NONE {
-                    return Found {
-                        hit: earlier,
-                        ours: true,
-                    };
+                    return Found { hit: earlier, ours: true };
                 }
             }
             if hit.slot != NONE
@@ -79,18 +70,10 @@ impl Environment {
     /// Finds the first entry of a name without the index.
     #[cold]
     fn scan_all(&self, name: &Name) -> Found {
-        // SAFETY: `bytes` and `length` describe readable memory since construction.
-        let bytes = unsafe { core::slice::from_raw_parts(name.bytes, name.length) };
         loop {
             let array = self.cell().load(Acquire);
-            if array.is_null() || bytes.contains(&b'=') {
-                return Found {
-                    hit: Hit {
-                        slot: NONE,
-                        entry: ptr::null_mut(),
-                    },
-                    ours: false,
-                };
+            if array.is_null() || name.has_sign() {
+                return Found { hit: Hit { slot: NONE, entry: ptr::null_mut() }, ours: false };
             }
             // SAFETY: a null-terminated array of strings, by the promise made to `new`.
             let hit = unsafe { scan(array, 0, NONE, name) };
@@ -108,10 +91,7 @@ impl Environment {
             self.arena.0.block_of(found.hit.entry)
         } else {
             // An array of the program may hold pointers into the middle of our strings.
-            self.arena
-                .0
-                .verified_block_of(found.hit.entry)
-                .unwrap_or(ptr::null_mut())
+            self.arena.0.verified_block_of(found.hit.entry).unwrap_or(ptr::null_mut())
         }
     }
 
@@ -170,8 +150,7 @@ impl Environment {
             None => self.arena.0.block_of(hit.entry),
         };
         // SAFETY: blocks stay mapped.
-        (block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0)
-            .then_some(value)
+        (block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0).then_some(value)
     }
 
     /// [`Self::get`] in every case.

@@ -77,9 +77,7 @@ impl Environment {
         if guard.entry == Entry::Orphaned {
             // The lists may have been half freed when the process forked.
             self.quarantine.old.store(core::ptr::null_mut(), Relaxed);
-            self.quarantine
-                .old_shared
-                .store(core::ptr::null_mut(), Relaxed);
+            self.quarantine.old_shared.store(core::ptr::null_mut(), Relaxed);
         }
         Some(guard)
     }
@@ -88,9 +86,7 @@ impl Environment {
     #[inline]
     pub(crate) fn finish(&self, guard: &Guard<'_>) {
         let quarantine = &self.quarantine;
-        if guard.entry != Entry::Nested
-            && quarantine.young_bytes.load(Relaxed) >= quarantine.check_at.load(Relaxed)
-        {
+        if guard.entry != Entry::Nested && quarantine.young_bytes.load(Relaxed) >= quarantine.check_at.load(Relaxed) {
             self.turn();
         }
     }
@@ -205,12 +201,7 @@ impl Environment {
     ///
     /// # Safety
     /// The table was unpublished by the caller.
-    pub(crate) unsafe fn retire_table(
-        &self,
-        table: *mut Published,
-        abandon_array: bool,
-        own: bool,
-    ) {
+    pub(crate) unsafe fn retire_table(&self, table: *mut Published, abandon_array: bool, own: bool) {
         if table.is_null() {
             return;
         }
@@ -305,9 +296,7 @@ impl Environment {
             // SAFETY: interned blocks are immortal strings; the room is checked before the
             // comparison.
             unsafe {
-                if (*block).room() > length
-                    && name::equal(Block::payload(block), entry.cast(), length + 1)
-                {
+                if (*block).room() > length && name::equal(Block::payload(block), entry.cast(), length + 1) {
                     return block;
                 }
                 block = (*block).next.load(Relaxed);

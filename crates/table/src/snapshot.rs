@@ -91,11 +91,7 @@ impl Environment {
             let count = unsafe { self.copy_pointers(into, capacity) };
             fence(Acquire);
             if self.version.0.load(Relaxed) == version && self.cell().load(Relaxed) == array {
-                return if count <= capacity {
-                    Ok(count)
-                } else {
-                    Err(count)
-                };
+                return if count <= capacity { Ok(count) } else { Err(count) };
             }
         }
         // A thread that changes things in a loop: keep it out for a moment. If that thread is
@@ -104,11 +100,7 @@ impl Environment {
         // SAFETY: the caller's promise.
         let count = unsafe { self.copy_pointers(into, capacity) };
         drop(guard);
-        if count <= capacity {
-            Ok(count)
-        } else {
-            Err(count)
-        }
+        if count <= capacity { Ok(count) } else { Err(count) }
     }
 
     unsafe fn copy_pointers(&self, into: *mut *mut c_char, capacity: usize) -> usize {
@@ -146,12 +138,7 @@ impl Environment {
     /// Whether a string of a pinned snapshot stays as it is: it is the table's or the
     /// kernel's, not the program's.
     pub fn is_stable(&self, entry: *const c_char) -> bool {
-        self.is_initial(entry)
-            || self
-                .arena
-                .0
-                .verified_block_of(entry)
-                .is_ok_and(|block| !block.is_null())
+        self.is_initial(entry) || self.arena.0.verified_block_of(entry).is_ok_and(|block| !block.is_null())
     }
 
     /// Begins an iteration over the environment as it is now. Null without memory.
@@ -320,10 +307,7 @@ impl Environment {
             inside.lent.store(ptr::null_mut(), Relaxed);
             return true;
         }
-        inside
-            .lent
-            .replace(entry.cast_mut(), ptr::null_mut())
-            .is_ok()
+        inside.lent.replace(entry.cast_mut(), ptr::null_mut()).is_ok()
     }
 
     /// Ends an iteration. Null is ignored. Strings that were handed out stay valid until they

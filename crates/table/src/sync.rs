@@ -121,7 +121,6 @@ impl<T> Pointer<T> {
     #[inline(always)]
     pub(crate) fn replace(&self, old: *mut T, new: *mut T) -> Result<*mut T, *mut T> {
         point();
-        self.0
-            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+        self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
     }
 }

@@ -20,11 +20,7 @@ use crate::published::{Hit, NONE, Published, Slot, scan};
 #[derive(Clone, Copy)]
 enum Source {
     /// A copy of these bytes.
-    Value {
-        bytes: *const u8,
-        length: usize,
-        overwrite: bool,
-    },
+    Value { bytes: *const u8, length: usize, overwrite: bool },
     /// This very string.
     Given(*mut c_char),
 }
@@ -41,12 +37,7 @@ impl Environment {
     ///
     /// # Safety
     /// Both strings are NUL-terminated.
-    pub unsafe fn set(
-        &self,
-        name: *const c_char,
-        value: *const c_char,
-        overwrite: bool,
-    ) -> Result<(), Error> {
+    pub unsafe fn set(&self, name: *const c_char, value: *const c_char, overwrite: bool) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         unsafe {
             let name = Name::from_c(name);
@@ -74,21 +65,11 @@ impl Environment {
         }
     }
 
-    unsafe fn set_checked(
-        &self,
-        name: &Name,
-        bytes: *const u8,
-        length: usize,
-        overwrite: bool,
-    ) -> Result<(), Error> {
+    unsafe fn set_checked(&self, name: &Name, bytes: *const u8, length: usize, overwrite: bool) -> Result<(), Error> {
         if !name.is_valid() {
             return Err(Error::Invalid);
         }
-        let source = Source::Value {
-            bytes,
-            length,
-            overwrite,
-        };
+        let source = Source::Value { bytes, length, overwrite };
         // SAFETY: the caller's promise.
         unsafe { self.install(name, source) }
     }
@@ -129,12 +110,7 @@ impl Environment {
     }
 
     /// Puts a string of ours back. The caller's reference becomes the table's.
-    unsafe fn put_back(
-        &self,
-        name: &Name,
-        entry: *mut c_char,
-        block: *mut Block,
-    ) -> Result<(), Error> {
+    unsafe fn put_back(&self, name: &Name, entry: *mut c_char, block: *mut Block) -> Result<(), Error> {
         // SAFETY: blocks stay mapped; the caller of `put` holds the string.
         unsafe {
             // A string lent by an iteration has no reference of its own yet.
@@ -243,9 +219,7 @@ impl Environment {
                 break;
             }
             // SAFETY: null is no table, hence complete.
-            let cleared = unsafe {
-                self.publish_over(&guard, table, array, ptr::null_mut(), ptr::null_mut())
-            };
+            let cleared = unsafe { self.publish_over(&guard, table, array, ptr::null_mut(), ptr::null_mut()) };
             if cleared.is_ok() {
                 break;
             }
@@ -311,12 +285,7 @@ impl Environment {
 
     /// Whether `replace_all` takes the string as it is: it is one of ours.
     fn is_kept(&self, entry: *const c_char) -> bool {
-        self.is_initial(entry)
-            || self
-                .arena
-                .0
-                .verified_block_of(entry)
-                .is_ok_and(|block| !block.is_null())
+        self.is_initial(entry) || self.arena.0.verified_block_of(entry).is_ok_and(|block| !block.is_null())
     }
 
     unsafe fn undo_replacement(&self, fresh: *mut Published, entries: *const *const c_char) {
@@ -388,12 +357,7 @@ impl Environment {
 
     /// Whether a variable needs no change.
     unsafe fn is_settled(&self, hit: &Hit, name: &Name, source: Source) -> bool {
-        let Source::Value {
-            bytes,
-            length,
-            overwrite,
-        } = source
-        else {
+        let Source::Value { bytes, length, overwrite } = source else {
             return false;
         };
         if !overwrite {
@@ -424,9 +388,7 @@ impl Environment {
     ) -> Result<Result<*mut c_char, Stale>, Error> {
         // SAFETY: the caller's promises; tables and arrays stay mapped.
         unsafe {
-            let in_place = guard.entry != Entry::Nested
-                && !table.is_null()
-                && (slot != NONE || (*table).has_room());
+            let in_place = guard.entry != Entry::Nested && !table.is_null() && (slot != NONE || (*table).has_room());
             if in_place {
                 let aliased = self.is_foreign(entry);
                 // In this order: what was seen until now was seen of an earlier entry.
@@ -452,8 +414,7 @@ impl Environment {
                 };
                 // A nested mutation has replaced the array. If it copied our entry, the store
                 // came first and is done (and perhaps undone by now); if not, it was in vain.
-                if (self.shared.0.current.load(Acquire) != table
-                    || self.cell().load(Acquire) != array)
+                if (self.shared.0.current.load(Acquire) != table || self.cell().load(Acquire) != array)
                     && self.intent_seen.load(Relaxed) == 0
                 {
                     return Ok(Err(Stale));
@@ -475,18 +436,13 @@ impl Environment {
                 }
                 (*(*fresh).array.load(Relaxed).add(slot)).swap(entry, Relaxed)
             };
-            Ok(self
-                .publish(&guard, table, array, fresh, false)
-                .map(|()| old))
+            Ok(self.publish(&guard, table, array, fresh, false).map(|()| old))
         }
     }
 
     /// The array of a current table and where a name is in it.
     unsafe fn locate(&self, table: *mut Published, name: &Name) -> (*mut Slot, Hit) {
-        let none = Hit {
-            slot: NONE,
-            entry: ptr::null_mut(),
-        };
+        let none = Hit { slot: NONE, entry: ptr::null_mut() };
         if table.is_null() {
             return (ptr::null_mut(), none);
         }
@@ -515,13 +471,7 @@ impl Environment {
                     return Ok(table);
                 }
                 // The program assigned null.
-                if self
-                    .shared
-                    .0
-                    .current
-                    .replace(table, ptr::null_mut())
-                    .is_ok()
-                {
+                if self.shared.0.current.replace(table, ptr::null_mut()).is_ok() {
                     // SAFETY: unpublished by us.
                     unsafe { self.retire_table(table, true, guard.is_own()) };
                 }
@@ -559,12 +509,7 @@ impl Environment {
     }
 
     /// A new table with the entries of any array.
-    unsafe fn table_of(
-        &self,
-        array: *mut Slot,
-        foreign: bool,
-        clean: bool,
-    ) -> Result<*mut Published, Error> {
+    unsafe fn table_of(&self, array: *mut Slot, foreign: bool, clean: bool) -> Result<*mut Published, Error> {
         // SAFETY: the caller's promise; the table is ours alone.
         unsafe {
             let mut count = 0;
@@ -742,8 +687,7 @@ impl Environment {
             let text = Block::payload(block);
             text.copy_from_nonoverlapping(name.bytes, name.length);
             *text.add(name.length) = b'=';
-            text.add(name.length + 1)
-                .copy_from_nonoverlapping(bytes, length);
+            text.add(name.length + 1).copy_from_nonoverlapping(bytes, length);
             self.settle(block, total)
         }
     }

@@ -32,9 +32,7 @@ pub(crate) fn point() {
 
 /// The identity of a task under shuttle.
 pub(crate) fn thread_id() -> Option<usize> {
-    SCHEDULED
-        .get()
-        .then(|| (usize::from(shuttle::current::me()) + 1) * 16)
+    SCHEDULED.get().then(|| (usize::from(shuttle::current::me()) + 1) * 16)
 }
 
 /// Called instead of sleeping on the lock; whether it was.
@@ -60,11 +58,7 @@ pub(crate) fn scheduled(program: impl FnOnce()) {
 }
 
 /// Runs `body`, and `handler` at its access number `at`; whether it came to that.
-pub(crate) fn interrupted(
-    at: usize,
-    handler: impl FnOnce() + 'static,
-    body: impl FnOnce(),
-) -> bool {
+pub(crate) fn interrupted(at: usize, handler: impl FnOnce() + 'static, body: impl FnOnce()) -> bool {
     HANDLER.set(Some(Box::new(handler)));
     COUNTDOWN.set(at);
     body();

@@ -34,26 +34,15 @@ unsafe impl Sync for Fixture {}
 impl Fixture {
     pub(crate) fn new(start: &[&str]) -> Self {
         let cell = Box::into_raw(Box::new(ptr::null_mut()));
-        let start: Vec<CString> = start
-            .iter()
-            .map(|text| CString::new(*text).unwrap())
-            .collect();
-        let mut array: Vec<*mut c_char> = start
-            .iter()
-            .map(|text| text.as_ptr().cast_mut())
-            .chain([ptr::null_mut()])
-            .collect();
+        let start: Vec<CString> = start.iter().map(|text| CString::new(*text).unwrap()).collect();
+        let mut array: Vec<*mut c_char> =
+            start.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect();
         // SAFETY: the cell is valid until `drop`; the array lives as long.
         let env = unsafe {
             *cell = array.as_mut_ptr();
             Environment::new(cell)
         };
-        Self {
-            env,
-            cell,
-            start,
-            array,
-        }
+        Self { env, cell, start, array }
     }
 
     pub(crate) fn set(&self, name: &str, value: &str) -> Result<(), Error> {

@@ -17,13 +17,10 @@ struct Model(Vec<String>);
 
 impl Model {
     fn position(&self, name: &str) -> Option<usize> {
-        self.0
-            .iter()
-            .position(|entry| entry.split_once('=').is_some_and(|(held, _)| held == name))
+        self.0.iter().position(|entry| entry.split_once('=').is_some_and(|(held, _)| held == name))
     }
     fn get(&self, name: &str) -> Option<String> {
-        self.position(name)
-            .map(|at| self.0[at][name.len() + 1..].to_string())
+        self.position(name).map(|at| self.0[at][name.len() + 1..].to_string())
     }
     fn set(&mut self, name: &str, value: &str) {
         let entry = format!("{name}={value}");
@@ -126,10 +123,7 @@ fn run(fixture: &Fixture, model: &mut Model, kept: &mut Kept, step: &Step) {
             let c_name = CString::new(name).unwrap();
             // SAFETY: a string. `putenv` means that this very buffer is in the environment.
             let got = unsafe { fixture.env.get(c_name.as_ptr()) };
-            assert!(core::ptr::eq(
-                got,
-                buffer.as_ptr().wrapping_add(name.len() + 1)
-            ));
+            assert!(core::ptr::eq(got, buffer.as_ptr().wrapping_add(name.len() + 1)));
             kept.buffers.push(buffer);
             model.set(name, value);
         }
@@ -152,17 +146,11 @@ fn run(fixture: &Fixture, model: &mut Model, kept: &mut Kept, step: &Step) {
             // SAFETY: a string; released at the end of the run, when it must be unchanged.
             let entry = unsafe { fixture.env.lookup(c_name.as_ptr()) };
             if !entry.is_null() {
-                kept.held
-                    .push((entry, format!("{name}={}", model.get(name).unwrap())));
+                kept.held.push((entry, format!("{name}={}", model.get(name).unwrap())));
             }
         }
         Step::Iterate => {
-            let expected: Vec<String> = model
-                .0
-                .iter()
-                .filter(|e| e.contains('='))
-                .cloned()
-                .collect();
+            let expected: Vec<String> = model.0.iter().filter(|e| e.contains('=')).cloned().collect();
             assert_eq!(fixture.iterate(), expected);
         }
         Step::Assign => {
@@ -207,17 +195,11 @@ fn run(fixture: &Fixture, model: &mut Model, kept: &mut Kept, step: &Step) {
         }
         Step::Edit(name) => edit(fixture, model, kept, name),
         Step::ReplaceAll(entries) => {
-            let strings: Vec<CString> = entries
-                .iter()
-                .map(|entry| CString::new(entry.as_str()).unwrap())
-                .collect();
+            let strings: Vec<CString> = entries.iter().map(|entry| CString::new(entry.as_str()).unwrap()).collect();
             let pointers: Vec<_> = strings.iter().map(|entry| entry.as_ptr()).collect();
             // SAFETY: strings, which the environment copies.
             unsafe {
-                fixture
-                    .env
-                    .replace_all(pointers.as_ptr(), pointers.len(), |_| ())
-                    .unwrap();
+                fixture.env.replace_all(pointers.as_ptr(), pointers.len(), |_| ()).unwrap();
             }
             model.0 = entries.clone();
         }
@@ -244,16 +226,15 @@ fn edit(fixture: &Fixture, model: &mut Model, kept: &mut Kept, name: &str) {
         }
         all
     };
-    let Some(buffer) = kept.buffers.iter().find(|buffer| {
-        live.contains(&buffer.as_ptr().cast_mut()) && buffer.as_bytes().len() > name.len() + 1
-    }) else {
+    let Some(buffer) = kept
+        .buffers
+        .iter()
+        .find(|buffer| live.contains(&buffer.as_ptr().cast_mut()) && buffer.as_bytes().len() > name.len() + 1)
+    else {
         return;
     };
     // A looked-up copy of the buffer is held by value, so it does not change with it.
-    let slot = live
-        .iter()
-        .position(|entry| core::ptr::eq(*entry, buffer.as_ptr()))
-        .unwrap();
+    let slot = live.iter().position(|entry| core::ptr::eq(*entry, buffer.as_ptr())).unwrap();
     // SAFETY: the buffer is longer than the new text, and the test owns it.
     unsafe {
         let text = buffer.as_ptr().cast_mut().cast::<u8>();
@@ -326,9 +307,7 @@ fn a_value_that_returns_needs_no_new_string() {
     let name = c"A".as_ptr();
     let mut seen = Vec::new();
     for round in 0..100 {
-        fixture
-            .set("A", if round % 2 == 0 { "even" } else { "odd" })
-            .unwrap();
+        fixture.set("A", if round % 2 == 0 { "even" } else { "odd" }).unwrap();
         // SAFETY: a string.
         seen.push(unsafe { fixture.env.get(name) });
     }

@@ -23,14 +23,7 @@ struct Bounded {
 
 impl Bounded {
     fn new() -> Self {
-        Self {
-            first: 0,
-            second: 1,
-            step: 0,
-            preemptions: 0,
-            started: false,
-            done: false,
-        }
+        Self { first: 0, second: 1, step: 0, preemptions: 0, started: false, done: false }
     }
 }
 
@@ -53,12 +46,7 @@ impl Scheduler for Bounded {
         (!self.done).then(|| Schedule::new(0))
     }
 
-    fn next_task(
-        &mut self,
-        runnable: &[&Task],
-        current: Option<TaskId>,
-        _is_yielding: bool,
-    ) -> Option<TaskId> {
+    fn next_task(&mut self, runnable: &[&Task], current: Option<TaskId>, _is_yielding: bool) -> Option<TaskId> {
         let blocked = hook::take_waiting();
         let held = current.and_then(|id| runnable.iter().position(|task| task.id() == id));
         let Some(at) = held else {
@@ -72,11 +60,7 @@ impl Scheduler for Bounded {
         if preempted {
             self.preemptions += 1;
         }
-        let next = if preempted || blocked {
-            (at + 1) % runnable.len()
-        } else {
-            at
-        };
+        let next = if preempted || blocked { (at + 1) % runnable.len() } else { at };
         Some(runnable[next].id())
     }
 
@@ -256,12 +240,7 @@ fn a_held_string_stays() {
                 f.env.close(iter);
                 assert_eq!(core::ffi::CStr::from_ptr(entry), first.as_c_str());
                 for held in [second, third] {
-                    assert!(
-                        core::ffi::CStr::from_ptr(held)
-                            .to_str()
-                            .unwrap()
-                            .contains('=')
-                    );
+                    assert!(core::ffi::CStr::from_ptr(held).to_str().unwrap().contains('='));
                     f.env.release(held);
                 }
                 f.env.release(entry);

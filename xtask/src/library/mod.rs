@@ -1,0 +1,29 @@
+//! Chores of libenvward, the environment's C library: its generated files, the long runs whose
+//! figures are in docs/environment.md, and its benchmark.
+
+mod bench;
+mod build;
+mod interface;
+mod matrix;
+mod sanitize;
+
+use crate::Trouble;
+
+pub(crate) const USAGE: &str = "
+  header [--check]                         envward.h, envward.map and man pages from api.txt
+  crash-matrix [--seconds N] [--rows A,B] [--libc glibc|musl] [--only-with]
+                                           the crash matrix, without and with the library
+  bench-environ [--launches N]             libenvward against glibc and musl
+  sanitize                                 ThreadSanitizer, AddressSanitizer and valgrind";
+
+/// Runs a chore of the library; `None` if it is none.
+pub(crate) fn run(arguments: &[&str]) -> Option<Result<(), Trouble>> {
+    Some(match arguments {
+        ["header"] => interface::generate(false),
+        ["header", "--check"] => interface::generate(true),
+        ["crash-matrix", options @ ..] => matrix::run(options),
+        ["bench-environ", options @ ..] => bench::run(options),
+        ["sanitize"] => sanitize::run(),
+        _ => return None,
+    })
+}
