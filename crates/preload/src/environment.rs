@@ -76,6 +76,11 @@ pub(crate) fn next_definition(name: &core::ffi::CStr) -> *mut c_void {
     unsafe { dlsym(libc::RTLD_NEXT, name.as_ptr()) }
 }
 
+/// Whether the program is linked statically, as far as it has no `dlsym`.
+pub(crate) fn is_static() -> bool {
+    weak_dlsym().is_none()
+}
+
 type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
 #[cfg(target_arch = "x86_64")]

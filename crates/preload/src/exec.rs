@@ -7,33 +7,27 @@
 use core::ffi::{c_char, c_int, c_long};
 use core::ptr;
 
-use crate::environment::{ENVIRONMENT, current_array, errno, set_errno};
+use crate::environment::{ENVIRONMENT, current_array, errno, is_static, set_errno};
 
-/// Pointers of a snapshot or an argument list that fit on the stack.
-const ON_STACK: usize = 1024;
+/// Pointers that are copied to the stack in any case. Few: the children that some libcs make
+/// have a stack of a page.
+const FEW: usize = 128;
+/// Pointers that are copied to the stack in a dynamically linked program, whose libc does not
+/// call us in such a child.
+const MANY: usize = 1024;
 /// The longest path that a search tries.
 const PATH_MAX: usize = 4096;
 
 type Vector = *const *const c_char;
 
-/// Room for pointers: on the stack, or mapped when that is too small.
-struct Room {
-    stack: [*mut c_char; ON_STACK],
-    mapped: *mut *mut c_char,
+/// Mapped room for pointers.
+struct Mapped {
+    slots: *mut *mut c_char,
     bytes: usize,
 }
 
-impl Room {
-    fn new() -> Self {
-        Self { stack: [ptr::null_mut(); ON_STACK], mapped: ptr::null_mut(), bytes: 0 }
-    }
-
-    /// Room for `slots` pointers, or null.
-    fn reserve(&mut self, slots: usize) -> *mut *mut c_char {
-        if slots <= ON_STACK {
-            return self.stack.as_mut_ptr();
-        }
-        self.release();
+impl Mapped {
+    fn new(slots: usize) -> Option<Self> {
         let bytes = slots * size_of::<usize>();
         // SAFETY: an anonymous private mapping.
         let pages = unsafe {
@@ -46,53 +40,63 @@ impl Room {
                 0,
             )
         };
-        if pages == libc::MAP_FAILED {
-            return ptr::null_mut();
-        }
-        self.mapped = pages.cast();
-        self.bytes = bytes;
-        self.mapped
-    }
-
-    fn release(&mut self) {
-        if !self.mapped.is_null() {
-            // SAFETY: mapped by `reserve`, used by nobody else.
-            unsafe { libc::munmap(self.mapped.cast(), self.bytes) };
-            self.mapped = ptr::null_mut();
-        }
+        (pages != libc::MAP_FAILED).then_some(Self { slots: pages.cast(), bytes })
     }
 }
 
-impl Drop for Room {
+impl Drop for Mapped {
     fn drop(&mut self) {
-        self.release();
+        // SAFETY: mapped by `new`, used by nobody else.
+        unsafe { libc::munmap(self.slots.cast(), self.bytes) };
     }
 }
 
 /// Calls `with` with `envp`, or with an exact private copy if `envp` is the environment's
 /// array now. `None` when there is no memory.
+///
+/// In a statically linked program a large environment is passed as it is: the published array
+/// is never rewritten in a way that the kernel could trip over.
 pub(crate) fn with_exact<T>(envp: Vector, with: impl FnOnce(Vector) -> T) -> Option<T> {
     if envp.is_null() || !ptr::eq(envp, current_array().cast()) {
         return Some(with(envp));
     }
-    let mut room = Room::new();
-    let mut capacity = ON_STACK;
-    let mut array = room.reserve(capacity);
-    loop {
-        if array.is_null() {
-            return None;
+    match on_stack::<FEW, T, _>(with) {
+        Ok(result) => Some(result),
+        Err(with) if is_static() => Some(with(envp)),
+        Err(with) => match on_stack::<MANY, T, _>(with) {
+            Ok(result) => Some(result),
+            Err(with) => mapped(with),
+        },
+    }
+}
+
+#[inline(never)]
+fn on_stack<const SLOTS: usize, T, F: FnOnce(Vector) -> T>(with: F) -> Result<T, F> {
+    let mut array = [ptr::null_mut(); SLOTS];
+    // SAFETY: room for all but the last pointer, which stays null.
+    match unsafe { ENVIRONMENT.capture(array.as_mut_ptr(), SLOTS - 1) } {
+        Ok(count) => {
+            // What an attempt that was given up wrote behind the end.
+            array[count] = ptr::null_mut();
+            Ok(with(array.as_ptr().cast()))
         }
-        // SAFETY: `array` has room for `capacity` pointers; one is kept for the end.
-        match unsafe { ENVIRONMENT.capture(array, capacity - 1) } {
+        Err(_) => Err(with),
+    }
+}
+
+#[inline(never)]
+fn mapped<T>(with: impl FnOnce(Vector) -> T) -> Option<T> {
+    let mut capacity = 2 * MANY;
+    loop {
+        let room = Mapped::new(capacity)?;
+        // SAFETY: room for all but the last pointer.
+        match unsafe { ENVIRONMENT.capture(room.slots, capacity - 1) } {
             Ok(count) => {
                 // SAFETY: below `capacity`.
-                unsafe { *array.add(count) = ptr::null_mut() };
-                return Some(with(array.cast_const().cast()));
+                unsafe { *room.slots.add(count) = ptr::null_mut() };
+                return Some(with(room.slots.cast_const().cast()));
             }
-            Err(count) => {
-                capacity = count + count / 8 + 2;
-                array = room.reserve(capacity);
-            }
+            Err(count) => capacity = count + count / 8 + 2,
         }
     }
 }
@@ -207,12 +211,11 @@ unsafe fn exec_or_script(path: *const c_char, argv: Vector, envp: Vector) -> c_i
         while !argv.is_null() && !(*argv.add(count)).is_null() {
             count += 1;
         }
-        let mut room = Room::new();
-        let shell = room.reserve(count + 3).cast::<*const c_char>();
-        if shell.is_null() {
+        let Some(room) = Mapped::new(count + 3) else {
             set_errno(libc::ENOMEM);
             return -1;
-        }
+        };
+        let shell = room.slots.cast::<*const c_char>();
         *shell = c"/bin/sh".as_ptr();
         *shell.add(1) = path;
         if count > 1 {

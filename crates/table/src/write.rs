@@ -436,7 +436,7 @@ impl Environment {
                 }
                 (*(*fresh).array.load(Relaxed).add(slot)).swap(entry, Relaxed)
             };
-            Ok(self.publish(&guard, table, array, fresh, false).map(|()| old))
+            Ok(self.publish(guard, table, array, fresh, false).map(|()| old))
         }
     }
 
@@ -488,7 +488,7 @@ impl Environment {
             // SAFETY: a null-terminated array, by the promise made to `new`.
             let fresh = unsafe { self.table_of(array, foreign, clean) }?;
             // SAFETY: `fresh` is complete.
-            let _ = unsafe { self.publish(&guard, table, array, fresh, !known) };
+            let _ = unsafe { self.publish(guard, table, array, fresh, !known) };
         }
     }
 

@@ -1,0 +1,69 @@
+//! The crash matrix, a few seconds a row. `cargo xtask crash-matrix` runs it for a minute a
+//! row, and each row without the library until it fails.
+
+use std::process::Command;
+use std::sync::Mutex;
+
+use super::harness::{Libc, Program};
+
+fn run(program: &Program, row: &str, seconds: u32, with: bool) -> (bool, String) {
+    let template = if with { program.preloaded() } else { program.command() };
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", "60"]).arg(program.path()).args([row, &seconds.to_string()]);
+    for (name, value) in template.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.output().unwrap();
+    (output.status.success(), format!("{row}: {}", String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The rows measure nothing if they keep each other from running.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn run_all(libc: Libc, seconds: u32) {
+    let _alone = ALONE.lock();
+    // The children search PATH for a program of this name.
+    let program = Program::new("matrix", libc);
+    let directory = program.path().parent().unwrap().join(format!("matrix-{libc:?}"));
+    std::fs::create_dir_all(&directory).unwrap();
+    let named = directory.join("matrix");
+    std::fs::copy(program.path(), &named).unwrap();
+    let listing = program.command().arg("list").output().unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    let mut failures = Vec::new();
+    for row in listing.lines() {
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", "60"]).arg(&named).args([row, &seconds.to_string()]);
+        command.env("LD_PRELOAD", super::library());
+        let output = command.output().unwrap();
+        if !output.status.success() {
+            failures.push(format!("{row}: {} {}", output.status, String::from_utf8_lossy(&output.stdout)));
+        }
+    }
+    assert_eq!(failures, [""; 0]);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn no_row_fails_with_the_library_on_glibc() {
+    run_all(Libc::Glibc, 2);
+}
+
+#[test]
+fn no_row_fails_with_the_library_on_musl() {
+    run_all(Libc::Musl, 2);
+}
+
+/// The rows can fail: without the library the host's libc does, in each way that is counted.
+#[test]
+fn rows_fail_without_the_library() {
+    let _alone = ALONE.lock();
+    let program = Program::new("matrix", Libc::Glibc);
+    for row in ["tzset", "walk", "posix_spawn", "fork-setenv", "handler-setenv"] {
+        let failed = (0..30).any(|_| !run(&program, row, 2, false).0);
+        assert!(failed, "{row} never failed without the library");
+    }
+}

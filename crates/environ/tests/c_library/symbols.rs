@@ -1,0 +1,47 @@
+//! What the library exports and what it needs.
+
+use std::process::Command;
+
+use super::harness::library;
+
+fn symbols(options: &[&str]) -> Vec<String> {
+    let output = Command::new("nm")
+        .args(options)
+        .arg(library())
+        .output()
+        .unwrap_or_else(|error| panic!("nm: {error} (apt-get install binutils)"));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+}
+
+/// New functions carry the library's version. The ones that stand before libc's have none: with
+/// one the dynamic linker would pass them over.
+#[test]
+fn exports_are_versioned_as_they_must_be() {
+    let defined = symbols(&["--dynamic", "--defined-only"]);
+    for name in ["env_lookup", "env_release", "env_replace_all", "env_iter", "env_next", "env_iter_close", "getenv_r"] {
+        assert!(defined.contains(&format!("{name}@@ENVWARD_0.1")), "{name} in {defined:?}");
+    }
+    for name in "getenv secure_getenv setenv unsetenv putenv clearenv execve execv execvp execvpe execl execlp execle \
+                 fexecve posix_spawn posix_spawnp system popen wordexp"
+        .split_whitespace()
+    {
+        assert!(defined.contains(&name.to_owned()), "{name} in {defined:?}");
+    }
+    assert!(!defined.iter().any(|name| name == "environ" || name == "__environ"), "{defined:?}");
+}
+
+/// One object for both libcs: everything that it needs is in musl too.
+#[test]
+fn needs_only_what_both_libcs_have() {
+    let musl = Command::new("nm").args(["--dynamic", "--defined-only", "/lib/ld-musl-x86_64.so.1"]).output().unwrap();
+    let musl = String::from_utf8(musl.stdout).unwrap();
+    assert!(musl.len() > 10_000, "no musl (apt-get install musl)");
+    for needed in symbols(&["--dynamic", "--undefined-only"]) {
+        let name = needed.split('@').next().unwrap();
+        let optional = name.starts_with("_ITM_") || name == "__gmon_start__";
+        assert!(
+            optional || musl.lines().any(|line| line.split_whitespace().next_back() == Some(name)),
+            "{name} is not in musl"
+        );
+    }
+}
