@@ -117,6 +117,19 @@ fn replacing_everything_is_seen_at_one_instant() {
     environ::replace_all(saved.iter().map(|variable| (variable.name(), variable.value()))).unwrap();
 }
 
+/// The kernel's strings stand at any address, ours at multiples of sixteen.
+#[test]
+fn what_the_kernel_passed_is_iterated() {
+    let _alone = ALONE.lock().unwrap();
+    let mut ours: Vec<_> =
+        environ::iter().map(|variable| (variable.name().to_owned(), variable.value().to_owned())).collect();
+    let mut theirs: Vec<_> = std::env::vars_os().collect();
+    ours.sort();
+    theirs.sort();
+    assert!(ours.len() > 5);
+    assert!(ours == theirs);
+}
+
 #[test]
 fn values_cross_threads() {
     let _alone = ALONE.lock().unwrap();

@@ -21,8 +21,9 @@ use crate::sync::{Pointer, Word, thread_id};
 const INLINE: usize = 128;
 /// Attempts without the lock.
 const TRIES: usize = 64;
-/// Marks a pointer in an iteration as a copy that the iteration made.
-const COPIED: usize = 1;
+/// Marks a pointer in an iteration as a copy that the iteration made. Not a low bit: the
+/// kernel's strings stand at any address. The upper half of addresses is the kernel's own.
+const COPIED: usize = 1 << (usize::BITS - 1);
 
 /// An iteration over one instant of an environment.
 ///

@@ -25,13 +25,14 @@ pub(crate) fn run() -> Result<(), Trouble> {
 fn sanitized(repository: &Repository, sanitizer: &str) -> Result<(), Trouble> {
     let flags = format!("-Zsanitizer={sanitizer} -Cunsafe-allow-abi-mismatch=sanitizer");
     let directory = repository.root().join("target").join(sanitizer);
+    let suppressions = repository.root().join("crates/environ/tests/tsan.supp");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(repository.root())
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", flags)
         .env("CARGO_TARGET_DIR", directory)
-        .env("TSAN_OPTIONS", "halt_on_error=1")
+        .env("TSAN_OPTIONS", format!("halt_on_error=1:suppressions={}", suppressions.display()))
         // Memory that is given up stays on lists that the leak check cannot follow.
         .env("ASAN_OPTIONS", "detect_leaks=0")
         .args(["test", "--locked", "--target", TARGET, "--package", "envward-environ", "--test", "stress"]);
