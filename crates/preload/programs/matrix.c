@@ -3,6 +3,8 @@
  * matrix ROW SECONDS   runs a row; exit status 0 and a line of counts, or death, or a hang
  * matrix check         is the child of the spawning rows: checks the environment it was given
  * matrix list          prints the rows
+ * matrix churn PROGRAM ARGUMENTS…
+ *                      runs a program while its /etc/resolv.conf keeps looking edited
  *
  * The main thread is the writer: the array of a C library moves only there, see the notes. */
 #define _GNU_SOURCE
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -382,6 +385,28 @@ static int private_resolv_conf(char *path)
 	return mount(0, "/", 0, MS_REC | MS_PRIVATE, 0) || mount(path, "/etc/resolv.conf", 0, MS_BIND, 0);
 }
 
+static int churn_beside(char **command)
+{
+	static char path[] = "/tmp/envward-resolv.XXXXXX";
+	if (private_resolv_conf(path)) {
+		perror("a private /etc/resolv.conf");
+		return 65;
+	}
+	pid_t parent = getpid(), child = fork();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		for (long i = 0; getppid() == parent; i++) {
+			struct timespec times[2] = { { i, 0 }, { i, 0 } };
+			utimensat(AT_FDCWD, path, times, 0);
+			usleep(200);
+		}
+		_exit(0);
+	}
+	execvp(command[0], command);
+	perror(command[0]);
+	return 66;
+}
+
 static int check(void)
 {
 	int probes = 0, others = 0;
@@ -411,6 +436,8 @@ int main(int argc, char **argv)
 			puts(rows[at].name);
 		return 0;
 	}
+	if (argc > 2 && !strcmp(argv[1], "churn"))
+		return churn_beside(argv + 2);
 	for (int at = 0; argc == 3 && at < ROWS; at++)
 		if (!strcmp(rows[at].name, argv[1]))
 			row = &rows[at];
@@ -430,6 +457,9 @@ int main(int argc, char **argv)
 	}
 	set("MX_PROBE");
 	set("MX_BESIDE");
+	/* In the C locale gettext does not look at the environment. */
+	if (!strcmp(row->name, "gettext"))
+		setlocale(LC_ALL, "C.UTF-8");
 	int resolves = !strcmp(row->name, "getaddrinfo");
 	if (resolves && private_resolv_conf(path)) {
 		perror("a private /etc/resolv.conf");

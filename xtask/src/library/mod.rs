@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod interface;
 mod matrix;
+mod programs;
 mod sanitize;
 
 use crate::Trouble;
@@ -14,6 +15,7 @@ pub(crate) const USAGE: &str = "
   crash-matrix [--seconds N] [--rows A,B] [--libc glibc|musl] [--only-with]
                                            the crash matrix, without and with the library
   bench-environ [--launches N]             libenvward against glibc and musl
+  real-programs [--runs N]                 known crashes of real programs, without and with it
   sanitize                                 ThreadSanitizer, AddressSanitizer and valgrind";
 
 /// Runs a chore of the library; `None` if it is none.
@@ -23,6 +25,7 @@ pub(crate) fn run(arguments: &[&str]) -> Option<Result<(), Trouble>> {
         ["header", "--check"] => interface::generate(true),
         ["crash-matrix", options @ ..] => matrix::run(options),
         ["bench-environ", options @ ..] => bench::run(options),
+        ["real-programs", options @ ..] => programs::run(options),
         ["sanitize"] => sanitize::run(),
         _ => return None,
     })
