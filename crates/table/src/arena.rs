@@ -38,6 +38,8 @@ pub(crate) struct Block {
     class: u16,
     /// Whether the payload is a [`crate::published::Published`].
     pub(crate) is_table: bool,
+    /// Whether the block is in locked memory, for secrets.
+    pub(crate) is_locked: bool,
     /// Link of whatever list the block is on.
     pub(crate) next: Pointer<Block>,
 }
@@ -54,6 +56,8 @@ struct Chunk {
 
 /// Blocks by size class, from chunks of growing size.
 pub(crate) struct Arena {
+    /// Whether the memory is locked and left out of dumps.
+    locked: bool,
     /// Where the first chunk is: most processes have no other.
     first: Pointer<Chunk>,
     first_bytes: Word,
@@ -184,8 +188,9 @@ impl OwnStack {
 }
 
 impl Arena {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(locked: bool) -> Self {
         Self {
+            locked,
             first: Pointer::null(),
             first_bytes: Word::new(0),
             count: Word::new(0),
@@ -263,6 +268,7 @@ impl Arena {
                     // and zero. The start bit is set before anybody can learn the address.
                     unsafe {
                         (*block).class = class as u16;
+                        (*block).is_locked = self.locked;
                         let (word, bit) = Self::start_word(chunk, at);
                         word.fetch_or(bit, Release);
                     }
@@ -285,8 +291,9 @@ impl Arena {
         if place.load(Acquire).is_null() {
             // One bit per grain in front; a tail so that word reads near the end stay inside.
             let wanted = bytes.saturating_mul(2).saturating_add(8192).next_multiple_of(4096);
-            let size = wanted.max(FIRST_CHUNK << count.min(12));
-            let chunk = host::map(size).cast::<Chunk>();
+            let least = if self.locked { FIRST_CHUNK / 8 } else { FIRST_CHUNK };
+            let size = wanted.max(least << count.min(12));
+            let chunk = if self.locked { host::map_locked(size) } else { host::map(size) }.cast::<Chunk>();
             if chunk.is_null() {
                 return false;
             }
@@ -355,6 +362,12 @@ impl Arena {
         let chunk = self.first.load(Relaxed);
         (text.addr().wrapping_sub(chunk.addr()) < self.first_bytes.load(Relaxed))
             .then(|| chunk.with_addr(text.addr() - HEADER).cast())
+    }
+
+    /// Whether nothing was ever allocated.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
     }
 
     /// Whether a string that is not in the first chunk is not in the arena.
@@ -501,7 +514,7 @@ mod tests {
 
     #[test]
     fn blocks_are_recognised_by_their_start() {
-        let arena = Arena::new();
+        let arena = Arena::new(false);
         let block = arena.take(100);
         let text = Block::payload(block).cast::<c_char>();
         assert!(arena.verified_block_of(text).is_ok_and(|found| found == block));
@@ -516,7 +529,7 @@ mod tests {
 
     #[test]
     fn large_blocks_get_a_chunk_of_their_own() {
-        let arena = Arena::new();
+        let arena = Arena::new(false);
         for bytes in [10, 1 << 20, 5 << 20, 100, 3 << 20] {
             let block = arena.take(bytes);
             assert!(!block.is_null());

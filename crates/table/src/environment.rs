@@ -4,7 +4,7 @@
 use core::ffi::c_char;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use crate::arena::{Arena, Block};
+use crate::arena::{Arena, Block, Interior};
 use crate::host;
 use crate::lock::Lock;
 use crate::name::Name;
@@ -34,6 +34,9 @@ pub(crate) struct Shared {
     pub(crate) current: Pointer<Published>,
     initial_low: Word,
     initial_high: Word,
+    /// Where delivered secrets are.
+    secret_low: Word,
+    secret_high: Word,
 }
 
 /// An environment: the variable `environ`, and what is known about the array it points to.
@@ -42,6 +45,8 @@ pub(crate) struct Shared {
 pub struct Environment {
     pub(crate) shared: Apart<Shared>,
     pub(crate) arena: Apart<Arena>,
+    /// For values of secrets that the program sets.
+    pub(crate) locked: Apart<Arena>,
     pub(crate) lock: Apart<Lock>,
     /// Grows by one for every change that readers can see.
     pub(crate) version: Apart<Word>,
@@ -77,8 +82,11 @@ impl Environment {
                 current: Pointer::null(),
                 initial_low: Word::new(0),
                 initial_high: Word::new(0),
+                secret_low: Word::new(0),
+                secret_high: Word::new(0),
             }),
-            arena: Apart(Arena::new()),
+            arena: Apart(Arena::new(false)),
+            locked: Apart(Arena::new(true)),
             lock: Apart(Lock::new()),
             version: Apart(Word::new(0)),
             generation: Word::new(0),
@@ -116,10 +124,116 @@ impl Environment {
         unsafe { &*self.shared.0.cell }
     }
 
-    /// Whether the string is one that the kernel passed to the program.
+    /// The block of a string of an array of ours, or null.
+    #[inline(always)]
+    pub(crate) fn block_of(&self, text: *const c_char) -> *mut Block {
+        let block = self.arena.0.block_of(text);
+        if block.is_null() && !self.locked.0.is_empty() { self.locked.0.block_of(text) } else { block }
+    }
+
+    /// The block of a string from anywhere, see [`Arena::verified_block_of`].
+    pub(crate) fn verified_block_of(&self, text: *const c_char) -> Result<*mut Block, Interior> {
+        let block = self.arena.0.verified_block_of(text)?;
+        if block.is_null() { self.locked.0.verified_block_of(text) } else { Ok(block) }
+    }
+
+    /// Takes over secrets that were delivered: the strings `NAME=value`, one behind the other,
+    /// in the `length` bytes at `start`. They become part of the environment where they are.
+    ///
+    /// From now on the values that `set` gives to these names are kept in locked memory and
+    /// wiped when they are given up.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`].
+    ///
+    /// # Safety
+    /// The bytes stay mapped and are changed by nobody; the last one is zero. Called once.
+    pub unsafe fn deliver(&self, start: *mut c_char, length: usize) -> Result<(), Error> {
+        self.shared.0.secret_low.store(start.addr(), Relaxed);
+        self.shared.0.secret_high.store(start.addr() + length, Relaxed);
+        let mut result = Ok(());
+        self.each_secret(start, |entry| {
+            // SAFETY: the caller's promise.
+            if let Err(error) = unsafe { self.put(entry) } {
+                result = Err(error);
+            }
+        });
+        result
+    }
+
+    /// Calls `with` for every string that was delivered.
+    fn each_secret(&self, start: *mut c_char, mut with: impl FnMut(*mut c_char)) {
+        let end = self.shared.0.secret_high.load(Relaxed);
+        let mut entry = start;
+        while entry.addr() < end {
+            // SAFETY: below the end, and the last byte there is zero.
+            let length = unsafe { host::length(entry) };
+            if length > 0 {
+                with(entry);
+            }
+            entry = entry.wrapping_add(length + 1);
+        }
+    }
+
+    /// Whether secrets were delivered.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        self.shared.0.secret_high.load(Relaxed) != 0
+    }
+
+    /// Whether a name is that of a delivered secret.
+    pub(crate) fn is_secret_name(&self, name: &Name) -> bool {
+        let mut found = false;
+        if self.has_secrets() {
+            let start = core::ptr::with_exposed_provenance_mut(self.shared.0.secret_low.load(Relaxed));
+            // SAFETY: delivered strings.
+            self.each_secret(start, |entry| found |= unsafe { name.heads(entry) });
+        }
+        found
+    }
+
+    /// Whether an entry that is about to be handed to another program is a secret: it stands
+    /// in protected memory, or is a copy of a secret that was delivered or of its value now.
+    ///
+    /// # Safety
+    /// `entry` is a NUL-terminated string.
+    #[must_use]
+    pub unsafe fn is_secret(&self, entry: *const c_char) -> bool {
+        let secrets = self.shared.0.secret_low.load(Relaxed)..self.shared.0.secret_high.load(Relaxed);
+        if secrets.contains(&entry.addr()) || self.locked.0.verified_block_of(entry).is_ok_and(|block| !block.is_null())
+        {
+            return true;
+        }
+        if !self.has_secrets() {
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Some(name) = Name::of_entry(entry) else { return false };
+            let length = host::length(entry);
+            let same = |other: *const c_char| {
+                host::length(other) == length && crate::name::equal(entry.cast(), other.cast(), length)
+            };
+            let mut found = false;
+            let start = core::ptr::with_exposed_provenance_mut(secrets.start);
+            self.each_secret(start, |secret| found |= same(secret));
+            if !found && self.is_secret_name(&name) {
+                let now = self.lookup_bytes(name.bytes, name.length);
+                if !now.is_null() {
+                    found = same(now);
+                    self.release(now);
+                }
+            }
+            found
+        }
+    }
+
+    /// Whether the string is one that the kernel passed to the program, or a secret that was
+    /// delivered: it stays as it is, where it is.
     pub(crate) fn is_initial(&self, text: *const c_char) -> bool {
         let (low, high) = (self.shared.0.initial_low.load(Relaxed), self.shared.0.initial_high.load(Relaxed));
         (low..high).contains(&text.addr())
+            || (self.shared.0.secret_low.load(Relaxed)..self.shared.0.secret_high.load(Relaxed)).contains(&text.addr())
     }
 
     /// Makes a table for an array of the program without copying the array.
@@ -168,7 +282,7 @@ impl Environment {
 
     /// Whether a string belongs to the program, which may rewrite it at any time.
     pub(crate) fn is_foreign(&self, entry: *const c_char) -> bool {
-        !self.is_initial(entry) && self.arena.0.block_of(entry).is_null()
+        !self.is_initial(entry) && self.block_of(entry).is_null()
     }
 }
 
@@ -180,6 +294,7 @@ impl Drop for Environment {
         unsafe {
             self.lock.0.unmap();
             self.arena.0.unmap_all();
+            self.locked.0.unmap_all();
         }
     }
 }

@@ -99,6 +99,21 @@ pub(crate) fn map(bytes: usize) -> *mut u8 {
     if page == libc::MAP_FAILED { ptr::null_mut() } else { page.cast() }
 }
 
+/// Fresh zeroed pages that are neither swapped nor dumped, or null.
+pub(crate) fn map_locked(bytes: usize) -> *mut u8 {
+    let pages = map(bytes);
+    if !pages.is_null() {
+        // SAFETY: our own pages.
+        unsafe {
+            if libc::mlock(pages.cast(), bytes) != 0 || libc::madvise(pages.cast(), bytes, libc::MADV_DONTDUMP) != 0 {
+                unmap(pages, bytes);
+                return ptr::null_mut();
+            }
+        }
+    }
+    pages
+}
+
 /// Gives pages from [`map`] back.
 ///
 /// # Safety

@@ -88,10 +88,10 @@ impl Environment {
     #[inline(always)]
     fn found_block(&self, found: &Found) -> *mut Block {
         if found.ours {
-            self.arena.0.block_of(found.hit.entry)
+            self.block_of(found.hit.entry)
         } else {
             // An array of the program may hold pointers into the middle of our strings.
-            self.arena.0.verified_block_of(found.hit.entry).unwrap_or(ptr::null_mut())
+            self.verified_block_of(found.hit.entry).unwrap_or(ptr::null_mut())
         }
     }
 
@@ -146,8 +146,8 @@ impl Environment {
         let value = hit.entry.wrapping_add(name.length + 1);
         let block = match self.arena.0.first_block_of(hit.entry) {
             Some(block) => block,
-            None if self.arena.0.has_one_chunk() => return Some(value),
-            None => self.arena.0.block_of(hit.entry),
+            None if self.arena.0.has_one_chunk() && self.locked.0.is_empty() => return Some(value),
+            None => self.block_of(hit.entry),
         };
         // SAFETY: blocks stay mapped.
         (block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0).then_some(value)

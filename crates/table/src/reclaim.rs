@@ -155,11 +155,14 @@ impl Environment {
     }
 
     /// Makes a block free at once, for the owner of the writers' lock or for anybody.
-    unsafe fn free(&self, block: *mut Block, own: bool) {
+    pub(crate) unsafe fn free(&self, block: *mut Block, own: bool) {
         // SAFETY: the caller's promise: no reader can know the block any more.
         unsafe {
             if (*block).is_table {
                 self.tables.give(block);
+            } else if (*block).is_locked {
+                Block::payload(block).write_bytes(0, (*block).room());
+                self.locked.0.give(block);
             } else if own {
                 self.arena.0.give_own(block);
             } else {
@@ -178,6 +181,10 @@ impl Environment {
         let quarantine = &self.quarantine;
         // SAFETY: blocks stay mapped.
         let room = unsafe { (*block).room() };
+        // SAFETY: as above.
+        if unsafe { (*block).is_locked } {
+            Self::wipe(block);
+        }
         // A lost update only delays a turn.
         let bytes = quarantine.young_bytes.load(Relaxed);
         quarantine.young_bytes.store(bytes + room + 16, Relaxed);
@@ -193,6 +200,24 @@ impl Environment {
             match quarantine.young_shared.replace(head, block) {
                 Ok(_) => return,
                 Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Overwrites the value of a secret that nobody holds any more. At once and not after the
+    /// quarantine, which may never end: a reader inside libc that is late by that much sees
+    /// the variable empty.
+    #[cold]
+    fn wipe(block: *mut Block) {
+        let text = Block::payload(block);
+        // SAFETY: the block is ours to give up and stays mapped; its last byte is zero.
+        unsafe {
+            let mut at = 0;
+            while *text.add(at) != b'=' && *text.add(at) != 0 {
+                at += 1;
+            }
+            for byte in at + 1..(*block).room() {
+                text.add(byte).write_volatile(0);
             }
         }
     }
@@ -225,7 +250,7 @@ impl Environment {
     /// The caller owns the reference, if the entry is in the arena.
     #[inline]
     pub(crate) unsafe fn drop_entry(&self, entry: *const c_char) {
-        let block = self.arena.0.block_of(entry);
+        let block = self.block_of(entry);
         if block.is_null() {
             return;
         }
@@ -244,7 +269,7 @@ impl Environment {
     /// The table held the entry and holds it no more.
     #[inline]
     pub(crate) unsafe fn drop_replaced(&self, entry: *const c_char, own: bool) {
-        let block = self.arena.0.block_of(entry);
+        let block = self.block_of(entry);
         if block.is_null() {
             return;
         }

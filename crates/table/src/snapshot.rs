@@ -139,7 +139,7 @@ impl Environment {
     /// Whether a string of a pinned snapshot stays as it is: it is the table's or the
     /// kernel's, not the program's.
     pub fn is_stable(&self, entry: *const c_char) -> bool {
-        self.is_initial(entry) || self.arena.0.verified_block_of(entry).is_ok_and(|block| !block.is_null())
+        self.is_initial(entry) || self.verified_block_of(entry).is_ok_and(|block| !block.is_null())
     }
 
     /// Begins an iteration over the environment as it is now. Null without memory.
@@ -284,7 +284,7 @@ impl Environment {
     }
 
     fn count_loan(&self, entry: *const c_char) {
-        let block = self.arena.0.block_of(entry);
+        let block = self.block_of(entry);
         if !block.is_null() {
             // SAFETY: blocks stay mapped; the snapshot keeps this one from being used again.
             unsafe { (*block).revive() };

@@ -90,7 +90,7 @@ impl Environment {
             // SAFETY: as above.
             return unsafe { self.remove(entry) };
         };
-        match self.arena.0.verified_block_of(entry) {
+        match self.verified_block_of(entry) {
             // SAFETY: as above.
             Ok(block) if block.is_null() => unsafe { self.install(&name, Source::Given(entry)) },
             // SAFETY: blocks stay mapped; the string is the caller's.
@@ -267,7 +267,7 @@ impl Environment {
                 if !self.is_kept(entry) {
                     used(entry);
                 } else if self.take_lent(entry) {
-                    (*self.arena.0.block_of(entry)).pin();
+                    (*self.block_of(entry)).pin();
                 }
             }
             loop {
@@ -285,7 +285,7 @@ impl Environment {
 
     /// Whether `replace_all` takes the string as it is: it is one of ours.
     fn is_kept(&self, entry: *const c_char) -> bool {
-        self.is_initial(entry) || self.arena.0.verified_block_of(entry).is_ok_and(|block| !block.is_null())
+        self.is_initial(entry) || self.verified_block_of(entry).is_ok_and(|block| !block.is_null())
     }
 
     unsafe fn undo_replacement(&self, fresh: *mut Published, entries: *const *const c_char) {
@@ -363,7 +363,7 @@ impl Environment {
         if !overwrite {
             return true;
         }
-        let block = self.arena.0.block_of(hit.entry);
+        let block = self.block_of(hit.entry);
         // SAFETY: blocks stay mapped; the room is checked before the comparison; strings of
         // ours do not change while they are published.
         unsafe {
@@ -527,7 +527,7 @@ impl Environment {
                 }
                 self.note_intent(entry);
                 if foreign {
-                    let usable = match self.arena.0.verified_block_of(entry) {
+                    let usable = match self.verified_block_of(entry) {
                         Ok(block) => block.is_null() || (*block).immortalize(),
                         Err(_) => false,
                     };
@@ -680,7 +680,8 @@ impl Environment {
         let total = name.length + 1 + length;
         // SAFETY: the block has room for `total + 1` bytes; the sources are readable.
         unsafe {
-            let block = self.fresh_string(total, own);
+            let block =
+                if self.is_secret_name(name) { self.fresh_secret(total) } else { self.fresh_string(total, own) };
             if block.is_null() {
                 return ptr::null_mut();
             }
@@ -719,6 +720,17 @@ impl Environment {
         block
     }
 
+    /// A block for a secret's string. Without the writers' own list: there are few.
+    #[cold]
+    unsafe fn fresh_secret(&self, length: usize) -> *mut Block {
+        let block = self.locked.0.take(length + 1);
+        if !block.is_null() {
+            // SAFETY: as in `fresh_string`.
+            unsafe { *Block::payload(block).add((*block).room() - 1) = 0 };
+        }
+        block
+    }
+
     /// Ends a new string, or gives the immortal one that equals it.
     unsafe fn settle(&self, block: *mut Block, length: usize) -> *mut c_char {
         // SAFETY: the block has room for the terminator; it is ours alone.
@@ -727,7 +739,7 @@ impl Environment {
             *text.add(length) = 0;
             let known = self.interned(text.cast(), length);
             if !known.is_null() {
-                self.arena.0.give(block);
+                self.free(block, false);
                 return Block::payload(known).cast();
             }
             (*block).state.store(1, Release);

@@ -6,6 +6,7 @@ pub(crate) mod hook;
 mod interrupted;
 mod model;
 mod schedules;
+mod secrets;
 
 use core::ffi::{CStr, c_char};
 use core::ptr;
