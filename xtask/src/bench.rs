@@ -68,8 +68,7 @@ pub(crate) fn run() -> Result<(), Trouble> {
         "{SPINS} system calls: plain {baseline:?}, under envward {spinning:?}: {:.3} times",
         ratio(spinning, baseline)
     ));
-    let idle =
-        watch_idle(&launch(&["sh", "-c", "echo up; while :; do :; done"]))?;
+    let idle = watch_idle(&launch(&["sh", "-c", "echo up; while :; do :; done"]))?;
     say(&format!(
         "supervisor of a program that does not exec, over a second: {} switches; RSS {} KiB",
         idle.switches, idle.rss
