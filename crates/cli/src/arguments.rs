@@ -45,6 +45,10 @@ pub(crate) struct Run {
     /// strongest possible one of full and supervised
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<String>,
+    /// How the secrets get into the program: injected (the default), or preload for where ptrace
+    /// is not to be had: dynamic programs take them over through libenvward.so
+    #[arg(long, value_name = "TIER")]
+    pub(crate) tier: Option<String>,
     /// Do not start without this mechanism, or `all`
     #[arg(long, value_name = "MECHANISM")]
     pub(crate) require: Vec<String>,

@@ -27,6 +27,7 @@ extern "C" fn loaded() {
     SECURE.store(unsafe { libc::getauxval(libc::AT_SECURE) } != 0, Ordering::Relaxed);
     ENVIRONMENT.prepare();
     crate::spawn::find_next();
+    crate::secrets::receive();
 }
 
 /// Whether `secure_getenv` must find nothing.

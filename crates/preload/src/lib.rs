@@ -9,8 +9,10 @@ mod environment;
 mod exec;
 mod exports;
 mod extended;
+mod secrets;
 mod spawn;
 mod standard;
+mod stream;
 
 /// Stops the process. Nothing here panics by design.
 #[panic_handler]

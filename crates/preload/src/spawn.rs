@@ -18,6 +18,7 @@ type Spawn = unsafe extern "C" fn(
     Vector,
 ) -> c_int;
 type Popen = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut libc::FILE;
+type Pclose = unsafe extern "C" fn(*mut libc::FILE) -> c_int;
 type Wordexp = unsafe extern "C" fn(*const c_char, *mut c_void, c_int) -> c_int;
 
 /// libc's definition of a function.
@@ -45,12 +46,13 @@ impl Next {
 static SPAWN: Next = Next::new(c"posix_spawn");
 static SPAWNP: Next = Next::new(c"posix_spawnp");
 static POPEN: Next = Next::new(c"popen");
+static PCLOSE: Next = Next::new(c"pclose");
 static WORDEXP: Next = Next::new(c"wordexp");
 
 /// Looks libc's functions up, so that a call needs no `dlsym`, which is not for `vfork`
 /// children and signal handlers.
 pub(crate) fn find_next() {
-    for next in [&SPAWN, &SPAWNP, &POPEN, &WORDEXP] {
+    for next in [&SPAWN, &SPAWNP, &POPEN, &PCLOSE, &WORDEXP] {
         next.get();
     }
 }
@@ -82,7 +84,7 @@ unsafe fn spawn_with(
 
 /// posix_spawn(3).
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_posix_spawn(
+pub(crate) unsafe extern "C" fn envward_posix_spawn(
     pid: *mut libc::pid_t,
     path: *const c_char,
     actions: *const libc::posix_spawn_file_actions_t,
@@ -111,6 +113,10 @@ unsafe extern "C" fn envward_posix_spawnp(
 /// popen(3): returns when the shell was executed, so nothing is used again that long.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
+    if crate::secrets::must_not_reach_libc() {
+        // SAFETY: as the caller's.
+        return unsafe { crate::stream::open(command, mode) };
+    }
     let Some(address) = POPEN.get() else {
         set_errno(libc::ENOSYS);
         return ptr::null_mut();
@@ -122,6 +128,21 @@ unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) 
     stream
 }
 
+/// pclose(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envward_pclose(stream: *mut libc::FILE) -> c_int {
+    // SAFETY: as the caller's.
+    if let Some(status) = unsafe { crate::stream::close(stream) } {
+        return status;
+    }
+    let Some(address) = PCLOSE.get() else {
+        set_errno(libc::ENOSYS);
+        return -1;
+    };
+    // SAFETY: libc's function of this name has this type; as the caller's.
+    unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Pclose>(address)(stream) }
+}
+
 /// wordexp(3). glibc's assigns variables (`${X:=word}`) behind our back, into an array that it
 /// reallocates the next time: take its array over before that.
 #[unsafe(no_mangle)]
@@ -129,6 +150,10 @@ unsafe extern "C" fn envward_wordexp(words: *const c_char, result: *mut c_void, 
     let Some(address) = WORDEXP.get() else {
         return libc::ENOSYS;
     };
+    // libc would pass the secrets as strings to the shell of a command substitution.
+    let flags = if crate::secrets::must_not_reach_libc() { flags | WRDE_NOCMD } else { flags };
+    // libc would pass the secrets as strings to the shell of a command substitution.
+    let flags = if crate::secrets::must_not_reach_libc() { flags | WRDE_NOCMD } else { flags };
     // SAFETY: libc's function of this name has this type; as the caller's.
     let status = unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Wordexp>(address)(words, result, flags) };
     let kept = errno();
@@ -144,6 +169,9 @@ unsafe extern "C" {
 
 /// `PTHREAD_CANCEL_DISABLE`, the same in both libcs.
 const CANCEL_DISABLE: c_int = 1;
+
+/// `wordexp` without command substitution, the same in both libcs.
+const WRDE_NOCMD: c_int = 4;
 
 /// Calls of `system` under way; the first one ignores the terminal's signals, the last one
 /// restores them.

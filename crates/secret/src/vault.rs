@@ -6,7 +6,7 @@ use std::fmt;
 use envward_kernel::memory;
 
 use crate::region::wipe_slice;
-use crate::{Backing, Region, RegionError};
+use crate::{Backing, Delivery, Region, RegionError};
 
 /// The longest entry in bytes, name, `=` and the final NUL included: what
 /// `execve(2)` allows for one string (`MAX_ARG_STRLEN`, 32 pages of 4 KiB).
@@ -114,6 +114,23 @@ impl Vault {
     #[must_use]
     pub fn image(&self) -> &[u8] {
         self.arena.as_slice()
+    }
+
+    /// The entries one behind the other, for a process that maps the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn delivery(&self) -> Result<Delivery, RegionError> {
+        let len = self.entries().map(|entry| entry.len_with_nul).sum();
+        let mut delivery = Delivery::new(len, self.backing())?;
+        let (mut rest, image) = (delivery.as_mut_slice(), self.image());
+        for entry in self.entries() {
+            let (place, behind) = rest.split_at_mut(entry.len_with_nul);
+            place.copy_from_slice(&image[entry.offset..entry.offset + entry.len_with_nul]);
+            rest = behind;
+        }
+        Ok(delivery)
     }
 
     /// The kind of memory that the vault is made of.

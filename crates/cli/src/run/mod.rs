@@ -2,6 +2,7 @@
 
 mod command;
 mod plan;
+mod preload;
 mod report;
 
 use envward_kernel::process::{self, Ending};
@@ -29,6 +30,9 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
     let (quiet, verbose) = (arguments.quiet, arguments.verbose);
     let plan = Plan::new(arguments)?;
     let vault = plan.load()?;
+    if plan.preload {
+        return preload::exec(&plan, &vault);
+    }
     if privileged {
         set_trace_capability(true)?;
     }

@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     mode: Option<Mode>,
     requirements: Requirements,
     no_core: bool,
+    /// Whether the preload tier was named.
+    pub(crate) preload: bool,
 }
 
 /// The rules, as the launcher asks them.
@@ -80,6 +82,17 @@ impl Plan {
             Some(name) => Some(name.parse::<envward_policy::Mode>().map_err(|error| option("--mode", error))?),
             None => config.mode,
         };
+        let preload = match arguments.tier.as_deref() {
+            None | Some("injected") => false,
+            Some("preload") => true,
+            Some(other) => {
+                return Err(option("--tier", format_args!("`{other}` is none of injected and preload")));
+            }
+        };
+        if preload && (mode.is_some() || !rules.is_empty()) {
+            return Err(Failure::own("the preload tier has no modes and keeps no rules about programs")
+                .hint("leave --mode, --only and --deny out, or use the injected tier"));
+        }
         let mut requirements = Requirements::default();
         requirements.apply(&config.require, &config.best_effort).map_err(Failure::own)?;
         requirements
@@ -96,6 +109,7 @@ impl Plan {
             }),
             requirements,
             no_core: arguments.no_core,
+            preload,
         })
     }
 
@@ -112,6 +126,11 @@ impl Plan {
             }
         }
         Ok(vault)
+    }
+
+    /// Whether core files were forbidden.
+    pub(crate) fn forbids_core(&self) -> bool {
+        self.no_core || self.requirements.of(Mechanism::NoCore) == Requirement::Required
     }
 
     fn vault(&self) -> Result<Vault, Failure> {
@@ -155,7 +174,7 @@ impl Plan {
             mode,
             supervision: attempt(Mechanism::Supervision, mode != Mode::Sealed)?,
             fork_away: attempt(Mechanism::ForkAway, mode != Mode::Supervised)?,
-            forbid_core: self.no_core || self.requirements.of(Mechanism::NoCore) == Requirement::Required,
+            forbid_core: self.forbids_core(),
         };
         self.require_setting(
             Mechanism::Yama,
