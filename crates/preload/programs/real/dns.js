@@ -11,12 +11,12 @@ function resolve() {
 }
 for (let at = 0; at < 4; at++) resolve();
 function change() {
-  for (let at = 0; at < 300; at++) {
+  for (let at = 0; at < 1000; at++) {
     process.env['GROW_' + at] = 'value';
     // Memory that was used and given back: the array of libc grows into it.
     if (at % 50 === 0) for (let block = 0; block < 4; block++) Buffer.allocUnsafeSlow(20000).fill(0xfb);
   }
-  for (let at = 0; at < 300; at++) delete process.env['GROW_' + at];
+  for (let at = 0; at < 1000; at++) delete process.env['GROW_' + at];
   if (Date.now() < end) setImmediate(change);
 }
 change();

@@ -34,13 +34,13 @@ func main() {
 		}()
 	}
 	for time.Now().Before(end) {
-		for at := 0; at < 300; at++ {
+		for at := 0; at < 1000; at++ {
 			os.Setenv(fmt.Sprintf("GROW_%d", at), "value")
 			if at%50 == 0 {
 				C.use_memory()
 			}
 		}
-		for at := 0; at < 300; at++ {
+		for at := 0; at < 1000; at++ {
 			os.Unsetenv(fmt.Sprintf("GROW_%d", at))
 		}
 	}
