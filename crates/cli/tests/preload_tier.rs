@@ -137,6 +137,28 @@ fn descendants_take_it_over_in_the_same_way() {
     }
 }
 
+/// The library in a program with injected secrets: they stay where they are, and what replaces
+/// them is locked. The supervisor keeps every environ clean as ever.
+#[test]
+fn injected_secrets_are_recognised_by_the_library() {
+    let room = Room::new();
+    let program = room.directory.path().join("injected");
+    succeed(Command::new("gcc").arg("-o").arg(&program).arg(root().join("crates/preload/programs/injected.c")));
+    let preload = format!("LD_PRELOAD={}", room.directory.path().join("libenvward.so").display());
+    let program = program.display().to_string();
+    let look = room.directory.path().join("look.py");
+    fs::write(&look, LOOK).unwrap();
+    let script = format!("{program} PT_SECRET && python3 {}", look.display());
+    let output = Command::new(room.directory.path().join("envward"))
+        .args(["run", "--no-config", "--quiet", "--mode", "supervised", "--env-file"])
+        .arg(room.directory.path().join("env"))
+        .args(["--", "env", &preload, "sh", "-c", &script])
+        .env("PT_HASH", room.hash())
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"well\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn what_the_tier_cannot_keep_is_refused() {
     let room = Room::new();

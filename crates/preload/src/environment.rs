@@ -25,6 +25,7 @@ static CONSTRUCTOR: extern "C" fn() = loaded;
 extern "C" fn loaded() {
     // SAFETY: no precondition.
     SECURE.store(unsafe { libc::getauxval(libc::AT_SECURE) } != 0, Ordering::Relaxed);
+    crate::secrets::recognise();
     ENVIRONMENT.prepare();
     crate::spawn::find_next();
     crate::secrets::receive();

@@ -8,7 +8,7 @@ use core::ffi::{c_char, c_int, c_long};
 use core::ptr;
 
 use crate::environment::{ENVIRONMENT, current_array, errno, is_static, set_errno};
-use crate::secrets::with_handed_on;
+use crate::secrets::{must_hand_on, with_handed_on};
 
 /// Pointers that are copied to the stack in any case. Few: the children that some libcs make
 /// have a stack of a page.
@@ -58,7 +58,7 @@ impl Drop for Mapped {
 /// In a statically linked program a large environment is passed as it is: the published array
 /// is never rewritten in a way that the kernel could trip over.
 pub(crate) fn with_exact<T>(envp: Vector, with: impl FnOnce(Vector) -> T) -> Option<T> {
-    if ENVIRONMENT.has_secrets() {
+    if must_hand_on() {
         return copied(envp, |exact| with_handed_on(exact, with))?;
     }
     copied(envp, with)

@@ -8,8 +8,9 @@
 
 use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::environment::{ENVIRONMENT, current_array, is_secure};
+use crate::environment::{ENVIRONMENT, is_secure};
 
 /// The variable that says where the secrets are: `FD:LENGTH`.
 const VARIABLE: &CStr = c"ENVWARD_SECRETS";
@@ -19,6 +20,15 @@ const LEAST_DESCRIPTOR: c_int = 300;
 const ON_STACK: usize = 1024;
 
 type Vector = *const *const c_char;
+
+/// Whether secrets came by this tier: then nobody else keeps them out of `/proc`. Injected ones
+/// are the supervisor's business, which knows them by their pointers.
+static RECEIVED: AtomicBool = AtomicBool::new(false);
+
+/// Whether what is executed must be given its secrets by us.
+pub(crate) fn must_hand_on() -> bool {
+    RECEIVED.load(Ordering::Relaxed)
+}
 
 /// Takes secrets over that were handed to this program.
 pub(crate) fn receive() {
@@ -43,7 +53,84 @@ pub(crate) fn receive() {
         if ENVIRONMENT.deliver(pages.cast(), length).is_err() || ENVIRONMENT.remove(VARIABLE.as_ptr()).is_err() {
             refuse();
         }
+        RECEIVED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Recognises secrets that the launcher injected: entries that lie in a mapping of secret memory.
+pub(crate) fn recognise() {
+    let entry = ENVIRONMENT.unusual_entry();
+    if entry.is_null() || is_secure() {
+        return;
+    }
+    let Some((low, mut high)) = secret_mapping(entry.addr()) else {
+        return;
+    };
+    let start = entry.with_addr(low);
+    // SAFETY: the mapping is readable and stays; its last byte is zero, as the launcher fills
+    // whole pages.
+    unsafe {
+        while high > low + 1 && *start.with_addr(high - 1) == 0 && *start.with_addr(high - 2) == 0 {
+            high -= 1;
+        }
+        if *start.with_addr(high - 1) == 0 {
+            ENVIRONMENT.recognise(start, high - low);
+        }
+    }
+}
+
+/// The mapping of secret memory that an address lies in, from `/proc/self/maps`.
+fn secret_mapping(address: usize) -> Option<(usize, usize)> {
+    let mut buffer = [0_u8; 4096];
+    let mut held = 0;
+    // SAFETY: reads a file of our own into a buffer of our own.
+    unsafe {
+        let file = libc::open(c"/proc/self/maps".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return None;
+        }
+        let mut found = None;
+        loop {
+            let count = libc::read(file, buffer.as_mut_ptr().add(held).cast(), buffer.len() - held);
+            let Ok(count @ 1..) = usize::try_from(count) else { break };
+            held += count;
+            let mut done = 0;
+            while let Some(end) = buffer[done..held].iter().position(|byte| *byte == b'\n') {
+                found = found.or_else(|| secret_range(&buffer[done..done + end], address));
+                done += end + 1;
+            }
+            buffer.copy_within(done..held, 0);
+            held -= done;
+            if found.is_some() || held == buffer.len() {
+                break;
+            }
+        }
+        libc::close(file);
+        found
+    }
+}
+
+/// The range of a line of `maps`, if it is of secret memory and holds the address.
+fn secret_range(line: &[u8], address: usize) -> Option<(usize, usize)> {
+    let has = |text: &[u8]| line.windows(text.len()).any(|window| window == text);
+    if !has(b"/secretmem") && !has(b"/memfd:envward") {
+        return None;
+    }
+    let mut bounds = [0_usize; 2];
+    let mut which = 0;
+    for byte in line {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'-' if which == 0 => {
+                which = 1;
+                continue;
+            }
+            _ => break,
+        };
+        bounds[which] = bounds[which].checked_mul(16)?.checked_add(digit.into())?;
+    }
+    (bounds[0]..bounds[1]).contains(&address).then_some((bounds[0], bounds[1]))
 }
 
 /// A program that lacks its secrets does not start.
@@ -81,7 +168,7 @@ unsafe fn parse(text: *const c_char) -> Option<(c_int, usize)> {
 /// if the next program loads this library. Of the secrets in `envp` only those that stand
 /// there are handed on.
 pub(crate) fn with_handed_on<T>(envp: Vector, with: impl FnOnce(Vector) -> T) -> Option<T> {
-    if envp.is_null() || !ENVIRONMENT.has_secrets() {
+    if envp.is_null() || !RECEIVED.load(Ordering::Relaxed) {
         return Some(with(envp));
     }
     let mut kept = [ptr::null::<c_char>(); ON_STACK];
@@ -186,9 +273,4 @@ fn write_variable(into: &mut [u8; 64], descriptor: c_int, bytes: usize) {
         }
         put(end);
     }
-}
-
-/// Whether `popen`, which passes `environ` inside libc, must be done here.
-pub(crate) fn must_not_reach_libc() -> bool {
-    ENVIRONMENT.has_secrets() && !current_array().is_null()
 }

@@ -113,7 +113,7 @@ unsafe extern "C" fn envward_posix_spawnp(
 /// popen(3): returns when the shell was executed, so nothing is used again that long.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
-    if crate::secrets::must_not_reach_libc() {
+    if crate::secrets::must_hand_on() {
         // SAFETY: as the caller's.
         return unsafe { crate::stream::open(command, mode) };
     }
@@ -151,9 +151,9 @@ unsafe extern "C" fn envward_wordexp(words: *const c_char, result: *mut c_void, 
         return libc::ENOSYS;
     };
     // libc would pass the secrets as strings to the shell of a command substitution.
-    let flags = if crate::secrets::must_not_reach_libc() { flags | WRDE_NOCMD } else { flags };
+    let flags = if crate::secrets::must_hand_on() { flags | WRDE_NOCMD } else { flags };
     // libc would pass the secrets as strings to the shell of a command substitution.
-    let flags = if crate::secrets::must_not_reach_libc() { flags | WRDE_NOCMD } else { flags };
+    let flags = if crate::secrets::must_hand_on() { flags | WRDE_NOCMD } else { flags };
     // SAFETY: libc's function of this name has this type; as the caller's.
     let status = unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Wordexp>(address)(words, result, flags) };
     let kept = errno();

@@ -149,8 +149,8 @@ impl Environment {
     /// # Safety
     /// The bytes stay mapped and are changed by nobody; the last one is zero. Called once.
     pub unsafe fn deliver(&self, start: *mut c_char, length: usize) -> Result<(), Error> {
-        self.shared.0.secret_low.store(start.addr(), Relaxed);
-        self.shared.0.secret_high.store(start.addr() + length, Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { self.recognise(start, length) };
         let mut result = Ok(());
         self.each_secret(start, |entry| {
             // SAFETY: the caller's promise.
@@ -159,6 +159,36 @@ impl Environment {
             }
         });
         result
+    }
+
+    /// Notes that the entries of `environ` in `length` bytes at `start` are secrets, which the
+    /// launcher put there before the program started. Otherwise as [`Self::deliver`]; before
+    /// [`Self::prepare`].
+    ///
+    /// # Safety
+    /// As [`Self::deliver`].
+    pub unsafe fn recognise(&self, start: *mut c_char, length: usize) {
+        self.shared.0.secret_low.store(start.expose_provenance(), Relaxed);
+        self.shared.0.secret_high.store(start.addr() + length, Relaxed);
+    }
+
+    /// An entry of `environ` that the kernel did not put where it puts them, or null: at the
+    /// start of a program only a launcher can have made one.
+    #[must_use]
+    pub fn unusual_entry(&self) -> *mut c_char {
+        let (low, high) = host::initial_strings();
+        let mut at = self.cell().load(Acquire);
+        // SAFETY: a null-terminated array, by the promise made to `new`.
+        unsafe {
+            while !at.is_null() && !(*at).load(Acquire).is_null() {
+                let entry = (*at).load(Acquire);
+                if !(low..high).contains(&entry.addr()) {
+                    return entry;
+                }
+                at = at.add(1);
+            }
+        }
+        core::ptr::null_mut()
     }
 
     /// Calls `with` for every string that was delivered.
