@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
         _ => return Err(Trouble("bench-environ takes --launches N".to_owned())),
     };
     let repository = Repository::here()?;
-    let library = build::library(&repository)?;
+    let library = build::library_copy(&repository, &build::directory(&repository, "bench")?)?;
     let glibc = build::program(&repository, Libc::Glibc, "bench", &[], &build::directory(&repository, "glibc")?)?;
     let musl = build::program(&repository, Libc::Musl, "bench", &[], &build::directory(&repository, "musl")?)?;
     let sides: [(&str, &Path, Option<&Path>); 4] = [

@@ -38,6 +38,14 @@ pub(crate) fn library(repository: &Repository) -> Result<PathBuf, Trouble> {
     Ok(target.join("release/libenvward.so"))
 }
 
+/// A copy of the release build, for long runs: a build in between would take the library away
+/// from a program that is just starting.
+pub(crate) fn library_copy(repository: &Repository, directory: &Path) -> Result<PathBuf, Trouble> {
+    let copy = directory.join("libenvward.so");
+    std::fs::copy(library(repository)?, &copy).map_err(|error| Trouble::new(copy.display(), error))?;
+    Ok(copy)
+}
+
 /// A program of crates/preload/programs, compiled into `directory`.
 pub(crate) fn program(
     repository: &Repository,

@@ -50,8 +50,8 @@ fn parse<'a>(arguments: &[&'a str]) -> Result<Options<'a>, Trouble> {
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
     let options = parse(arguments)?;
     let repository = Repository::here()?;
-    let library = build::library(&repository)?;
     let directory = build::directory(&repository, options.libc.name())?;
+    let library = build::library_copy(&repository, &directory)?;
     let program = build::program(&repository, options.libc, "matrix", &[], &directory)?;
     let listing = Command::new(&program).arg("list").output().map_err(|error| Trouble::new("matrix list", error))?;
     let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
