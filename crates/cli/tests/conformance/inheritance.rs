@@ -45,7 +45,7 @@ fn report(case: &Case, generation: Generation, operations: &[&str]) -> Vec<Strin
     assert_eq!(ended, Ended::Exit(0), "{}: {operations:?}", case.name);
     let started = job.pid().as_raw_nonzero().to_string();
     let own = rustix::process::getpgrp().as_raw_nonzero().to_string();
-    let session = rustix::process::getsid(None).expect("getsid").as_raw_nonzero().to_string();
+    let session = session();
     let text = read(&file).replace(&scratch.display().to_string(), "SCRATCH");
     text.lines()
         .filter(|line| !line.starts_with("id pid"))
@@ -58,6 +58,14 @@ fn report(case: &Case, generation: Generation, operations: &[&str]) -> Vec<Strin
             _ => line.to_owned(),
         })
         .collect()
+}
+
+/// Our session as the kernel numbers it here: 0 where its leader is outside of our PID namespace,
+/// as in a container.
+fn session() -> String {
+    let stat = read("/proc/self/stat");
+    let (_, fields) = stat.rsplit_once(") ").expect("the name in stat");
+    fields.split(' ').nth(3).expect("the session in stat").to_owned()
 }
 
 /// The lines that differ make a better message than two whole reports.
