@@ -4,7 +4,7 @@ use rustix::process::Pid;
 
 use super::victim::{Attacker, NAME, Verdict, Victim, attack};
 use crate::stage::case::{ALL, Case, DIRECT_USER, FULL_USER, SEALED, SUPERVISED};
-use crate::stage::job::{Start, descendants};
+use crate::stage::job::{Start, descendants, eventually};
 use crate::stage::{Secrets, stage};
 
 /// Every way in which a secret can be given to envward, as options and input.
@@ -71,6 +71,8 @@ fn no_process_of_the_launch_holds_a_copy() {
     // Whatever else lives below the supervisor while the program runs.
     for case in ALL {
         let victim = Victim::new(&case, "hold");
+        // What fork-away has left behind may be dying yet.
+        eventually("only the program is left", || descendants(victim.job.pid()).len() == 1);
         for pid in descendants(victim.job.pid()) {
             let seen = attack("memory", pid, Attacker::Root, &victim.secret, &victim.directory);
             assert_eq!(seen, Verdict::NotFound, "{}, process {pid:?}", case.name);
