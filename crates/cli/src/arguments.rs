@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser};
+use clap::{Args, FromArgMatches as _, Parser};
 
 /// Run a program with secrets in its environment that no /proc ever shows
 #[derive(Debug, Parser)]
@@ -87,4 +87,13 @@ pub(crate) struct Status {
     /// The process
     #[arg(value_name = "PID")]
     pub(crate) pid: i32,
+}
+
+impl Run {
+    /// Reads what follows `run`; `None` where the whole parser has to say something.
+    pub(crate) fn parse_alone(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let command = Self::augment_args(clap::Command::new("run").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments).ok()?;
+        Self::from_arg_matches(&matches).ok()
+    }
 }

@@ -27,7 +27,7 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
 }
 
 fn dispatch() -> u8 {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
@@ -42,6 +42,18 @@ fn dispatch() -> u8 {
             failure.code
         }
     }
+}
+
+/// Takes the command line apart. For `run`, which is to start fast, the other commands are not
+/// even described to the parser, unless there is something to say about the command line.
+fn parse() -> Result<Arguments, clap::Error> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|name| name == "run")
+        && let Some(run) = arguments::Run::parse_alone(arguments)
+    {
+        return Ok(Arguments { command: Subcommand::Run(Box::new(run)) });
+    }
+    Arguments::try_parse()
 }
 
 /// Shows help or what is wrong with the command line. `run` answers with 125, as `env` does,

@@ -114,17 +114,28 @@ fn detach_streams(numbers: &[RawFd]) {
 }
 
 /// How many descriptor numbers [`close_inherited`] looks at.
-const LOOKED_AT: RawFd = 256;
+const LOOKED_AT: usize = 256;
 
 /// Closes the descriptors from 3 to 255 that this process inherited and nobody has taken over
 /// ([`take_inherited`]): those without close-on-exec, which everything that is opened here has.
 pub fn close_inherited() {
-    for number in 3..LOOKED_AT {
+    let mut numbers = [const { libc::pollfd { fd: 0, events: 0, revents: 0 } }; LOOKED_AT];
+    for (entry, number) in numbers.iter_mut().zip(0..) {
+        entry.fd = number;
+    }
+    // One call says of all numbers whether they are open.
+    // SAFETY: the kernel writes into the array, as far as it is long.
+    let polled = unsafe { libc::poll(numbers.as_mut_ptr(), LOOKED_AT as libc::nfds_t, 0) };
+    for entry in &numbers[3..] {
+        // Where poll(2) refuses, as below a small RLIMIT_NOFILE, each number is asked for.
+        if polled >= 0 && entry.revents & libc::POLLNVAL != 0 {
+            continue;
+        }
         // SAFETY: takes no pointer.
-        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        let flags = unsafe { libc::fcntl(entry.fd, libc::F_GETFD) };
         if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
             // SAFETY: without close-on-exec nobody in this process owns it.
-            unsafe { libc::close(number) };
+            unsafe { libc::close(entry.fd) };
         }
     }
 }

@@ -57,10 +57,3 @@ pub fn current_cpu() -> Option<usize> {
     // SAFETY: takes no argument.
     usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
-
-/// How many CPUs are online ([sysconf(3)](https://man7.org/linux/man-pages/man3/sysconf.3.html)).
-#[must_use]
-pub fn online_cpus() -> u32 {
-    // SAFETY: takes no pointer.
-    u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1)
-}

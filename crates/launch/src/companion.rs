@@ -20,14 +20,10 @@ impl Home {
     #[must_use]
     pub fn new() -> Self {
         let ours = sched::affinity(0).unwrap_or(CpuSet::ALL);
-        let all = if ours.count() == sched::online_cpus() {
-            ours
-        } else {
-            // Only the kernel knows how much of our restriction is the cpuset's.
-            match sched::set_affinity(0, &CpuSet::ALL) {
-                Ok(()) => sched::affinity(0).unwrap_or(CpuSet::ALL),
-                Err(_) => ours,
-            }
+        // Only the kernel knows how much of our restriction is the cpuset's.
+        let all = match sched::set_affinity(0, &CpuSet::ALL) {
+            Ok(()) => sched::affinity(0).unwrap_or(CpuSet::ALL),
+            Err(_) => ours,
         };
         let home = Self { ours, all };
         if home.all != home.ours {

@@ -56,6 +56,14 @@ pub struct Entry {
     kind: Kind,
 }
 
+impl Entry {
+    /// Whether it is a copy under another name, which only the programs that carry it get.
+    #[must_use]
+    pub fn is_alias(&self) -> bool {
+        self.name != self.secret
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// A secret, or a copy of one.
@@ -80,6 +88,8 @@ pub struct Image {
     entries: Vec<Entry>,
     native: usize,
     compat: usize,
+    /// Empty memory for the first copy, if loading the secrets has left some.
+    spare: Option<Delivery>,
 }
 
 /// Why there is no image.
@@ -100,7 +110,7 @@ impl Image {
     /// # Errors
     /// See [`ImageError`].
     pub fn new(vault: Vault) -> Result<Self, ImageError> {
-        let Arena { region, entries } = vault.into_arena(page_size() / 2)?;
+        let Arena { region, entries, spare } = vault.into_arena(page_size() / 2)?;
         let mut random = [0; 16];
         envward_kernel::random::fill(&mut random).map_err(ImageError::Random)?;
         let random = u128::from_ne_bytes(random);
@@ -117,6 +127,7 @@ impl Image {
                 })
                 .collect(),
             region,
+            spare,
             native: place(Abi::Native, random as u64),
             compat: place(Abi::Compat, (random >> 64) as u64),
         })
@@ -159,12 +170,6 @@ impl Image {
     #[must_use]
     pub fn address(&self, abi: Abi, entry: usize) -> u64 {
         (self.base(abi) + self.entries[entry].offset) as u64
-    }
-
-    /// Whether an entry is a copy under another name, which only the programs that carry it get.
-    #[must_use]
-    pub fn is_alias(&self, entry: usize) -> bool {
-        self.entries[entry].name != self.entries[entry].secret
     }
 
     /// Whether `pointer` leads into a copy, and into which entry: a pointer past the last
@@ -272,16 +277,24 @@ impl Image {
     ///
     /// # Errors
     /// No protected memory.
-    pub fn copy(&self, permitted: impl Fn(usize, &Entry) -> bool) -> Result<Copy, RegionError> {
-        let delivery = self.fill(permitted)?;
+    pub fn copy(&mut self, permitted: impl Fn(usize, &Entry) -> bool) -> Result<Copy, RegionError> {
+        let spare = self.spare.take();
+        let delivery = self.fill(spare, permitted)?;
         Ok(Copy { length: delivery.mapped_len(), descriptor: delivery.deliver() })
     }
 
-    fn fill(&self, permitted: impl Fn(usize, &Entry) -> bool) -> Result<Delivery, RegionError> {
+    fn fill(
+        &self,
+        spare: Option<Delivery>,
+        permitted: impl Fn(usize, &Entry) -> bool,
+    ) -> Result<Delivery, RegionError> {
         let entries = self.entries.iter().enumerate().filter(|(index, entry)| permitted(*index, entry));
         let ranges: Vec<_> = entries.map(|(_, entry)| entry.offset..entry.offset + entry.length).collect();
         let length = ranges.iter().map(|range| range.end + 1).max().unwrap_or(0);
-        let mut delivery = Region::for_delivery(length, self.backing())?;
+        let mut delivery = match spare.filter(|spare| length.next_multiple_of(page_size()) == spare.mapped_len()) {
+            Some(spare) => spare,
+            None => Region::for_delivery(length, self.backing())?,
+        };
         for range in ranges {
             delivery.as_mut_slice()[range.clone()].copy_from_slice(&self.region.as_slice()[range]);
         }
@@ -315,7 +328,7 @@ impl Image {
     /// No protected memory.
     pub fn pack(&self) -> Result<Parcel, RegionError> {
         Ok(Parcel {
-            region: self.fill(|_, _| true)?.pack(),
+            region: self.fill(None, |_, _| true)?.pack(),
             used: self.used,
             entries: self.entries.clone(),
             native: self.native,
@@ -329,7 +342,7 @@ impl Image {
     /// No protected memory.
     pub fn unpack(parcel: Parcel) -> Result<Self, RegionError> {
         let Parcel { region, used, entries, native, compat } = parcel;
-        Ok(Self { region: Region::unpack(region)?, used, entries, native, compat })
+        Ok(Self { region: Region::unpack(region)?, used, entries, native, compat, spare: None })
     }
 }
 
@@ -406,13 +419,13 @@ mod tests {
         let made = (0..100_000).take_while(|number| image.alias(&format!("COPY{number:0>200}"), 0).is_some()).count();
         assert!((MAX_SIZE / 220..MAX_SIZE / 200).contains(&made), "{made}");
         assert_eq!(image.text(alias), b"COPY=0123456789", "it has moved along");
-        let small = image.copy(|index, _| !image.is_alias(index)).unwrap();
+        let small = image.copy(|_, entry| !entry.is_alias()).unwrap();
         assert_eq!(small.length, page_size(), "aliases that nobody carries cost nothing");
     }
 
     #[test]
     fn a_copy_has_the_layout_of_the_image_and_only_what_is_permitted() {
-        let image = image(&[("A", b"one"), ("B", b"two"), ("C", b"three")]);
+        let mut image = image(&[("A", b"one"), ("B", b"two"), ("C", b"three")]);
         let copy = image.copy(|_, entry| entry.secret != "B").unwrap();
         assert_eq!(copy.length, page_size());
         // memfd_secret cannot be read(2): that is the point.
@@ -420,7 +433,7 @@ mod tests {
         let mut vault = Vault::new(Backing::Locked).unwrap();
         vault.insert("A", "a test", b"one").unwrap();
         vault.insert("B", "a test", b"two").unwrap();
-        let locked = Image::new(vault).unwrap();
+        let mut locked = Image::new(vault).unwrap();
         let mut bytes = Vec::new();
         File::from(locked.copy(|_, entry| entry.secret != "A").unwrap().descriptor).read_to_end(&mut bytes).unwrap();
         assert_eq!(&bytes[..12], b"\0\0\0\0\0\0B=two\0");

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
 use std::time::Duration;
 
 use envward_kernel::arch::{Abi, Registers, Syscall};
@@ -19,8 +20,9 @@ use envward_kernel::remote_memory;
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_secret::{Backing, RegionError};
 
-use crate::image::{Copy, Image, SLOTS, SlotSize};
+use crate::image::{Image, SLOTS, SlotSize};
 use crate::mode::Mode;
+use crate::scratchpad::{Scratchpad, Scratchpads};
 use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, StackError};
 
 /// Why an injection did not come to its end. The program must not run then.
@@ -120,8 +122,10 @@ impl Guard {
 pub enum HandOver<'a> {
     /// Through a trap that the supervisor answers with it.
     Trap {
-        /// The copy.
-        copy: Copy,
+        /// The only way to the copy; closed when the program has it.
+        descriptor: OwnedFd,
+        /// Its length in bytes.
+        length: usize,
         /// Where the trap arrives.
         listener: &'a Listener,
         /// Where other processes' notifications wait meanwhile.
@@ -231,17 +235,23 @@ impl Fresh {
         self.tracee
     }
 
-    /// Gives the program the environment `envp`. Only while it is dumpable, without
-    /// privileges.
+    /// Gives the program the environment `envp`, and a scratchpad above its vectors unless they are
+    /// very long. Only while
+    /// it is dumpable, without privileges.
     ///
     /// # Errors
     /// See [`InjectError`].
-    pub fn set_environment(&mut self, envp: &[u64]) -> Result<(), InjectError> {
-        let new = self.stack.render(envp);
+    pub fn set_environment(&mut self, envp: &[u64], pads: &Scratchpads) -> Result<Option<Scratchpad>, InjectError> {
+        let mut new = self.stack.render(envp, Scratchpad::space(envp.len()));
+        let pad = Scratchpad::above(new.stack_pointer + new.bytes.len(), envp.len());
+        if let Some(pad) = &pad {
+            new.bytes.resize(pad.address() - new.stack_pointer, 0);
+            new.bytes.extend_from_slice(&pads.mark(pad));
+        }
         remote_memory::write(self.tracee.tid(), new.stack_pointer, &new.bytes)
             .map_err(tracing("write the new stack"))?;
         self.registers = self.registers.with_stack_pointer(new.stack_pointer);
-        Ok(())
+        Ok(pad)
     }
 
     /// Makes the program non-dumpable, or dumpable again.
@@ -321,10 +331,10 @@ impl Fresh {
         let address = image.base(self.abi()) as u64;
         let (fresh, descriptor, length) = match how {
             HandOver::Inherited { number, length } => (self, number, length as u64),
-            HandOver::Trap { copy, listener, queue, signals } => {
+            HandOver::Trap { descriptor, length, listener, queue, signals } => {
                 let mut wait = Wait { listener, queue, signals };
-                let (fresh, number) = self.descriptor(&copy.descriptor, &mut wait)?;
-                (fresh, number, copy.length as u64)
+                let (fresh, number) = self.descriptor(&descriptor, &mut wait)?;
+                (fresh, number, length as u64)
             }
         };
         let flags = number::MAP_SHARED | number::MAP_FIXED_NOREPLACE;
@@ -423,11 +433,14 @@ impl Wait<'_> {
     /// Waits for the trap of `running`, which may be stopped on its way there.
     fn for_trap(&mut self, mut running: Running, stepping: Stepping) -> Result<(Running, Notification), InjectError> {
         let waiting = tracing("wait for the trap");
+        // On our CPU the program comes to its trap while we let it run, and the trap is there
+        // without a timer, which is dear to set on virtual machines.
+        thread::yield_now();
+        let mut patience = Duration::ZERO;
         // Signals wait for the main loop, so once there is one their descriptor stays readable:
         // every other time we look at the trap alone, and the first time it is there.
         let mut signals = None;
         loop {
-            let patience = if signals.is_some() { PATIENCE } else { GLANCE };
             let [trap, stop] = poll::wait([Some(self.listener.as_fd()), signals], Some(patience)).map_err(&waiting)?;
             if trap.readable {
                 let Some(notification) = self.listener.receive().map_err(&waiting)? else { continue };
@@ -438,9 +451,14 @@ impl Wait<'_> {
                 continue;
             }
             match running.try_wait().map_err(&waiting)? {
+                Err(still) if patience.is_zero() => {
+                    running = still;
+                    patience = GLANCE;
+                }
                 Err(still) => {
                     running = still;
                     signals = if stop.readable || signals.is_some() { None } else { Some(self.signals) };
+                    patience = if signals.is_some() { PATIENCE } else { GLANCE };
                 }
                 Ok(Outcome::Gone(ending)) => return Err(InjectError::Gone(ending)),
                 Ok(Outcome::Stopped(stopped, reason)) => {

@@ -92,12 +92,13 @@ impl InitialStack {
         self.auxv.iter().find(|(candidate, _)| *candidate == key).map(|(_, value)| *value)
     }
 
-    /// The same stack with other environment pointers. It ends where this one ends, so that
-    /// it grows downwards, and starts on a 16-byte boundary as the ABI demands.
+    /// The same stack with other environment pointers. It grows downwards, starts on a 16-byte
+    /// boundary as the ABI demands, and leaves at least `room` bytes free between its end and
+    /// the end of this one.
     #[must_use]
-    pub fn render(&self, envp: &[u64]) -> Rendered {
+    pub fn render(&self, envp: &[u64], room: usize) -> Rendered {
         let words = 1 + self.argv.len() + 1 + envp.len() + 1 + 2 * self.auxv.len();
-        let stack_pointer = (self.end - words * self.pointer_size) & !15;
+        let stack_pointer = (self.end - room - words * self.pointer_size) & !15;
         let mut bytes = Vec::with_capacity(words * self.pointer_size);
         let mut push = |word: u64| bytes.extend_from_slice(&word.to_le_bytes()[..self.pointer_size]);
         push(self.argv.len() as u64);
@@ -176,11 +177,12 @@ mod tests {
         fn what_was_rendered_parses_to_itself(
             stack in prop_oneof![stack(4), stack(8)],
             extra in prop::collection::vec(1_u64..0xffff_ffff, 0..5),
+            room in 0_usize..500,
         ) {
             let envp: Vec<u64> = stack.envp.iter().copied().chain(extra).collect();
-            let rendered = stack.render(&envp);
+            let rendered = stack.render(&envp, room);
             prop_assert_eq!(rendered.stack_pointer % 16, 0);
-            prop_assert!(rendered.stack_pointer + rendered.bytes.len() <= stack.end);
+            prop_assert!(rendered.stack_pointer + rendered.bytes.len() + room <= stack.end);
             let parsed = InitialStack::parse(&rendered.bytes, rendered.stack_pointer, stack.pointer_size);
             let end = rendered.stack_pointer + rendered.bytes.len();
             prop_assert_eq!(parsed, Ok(InitialStack { envp, end, ..stack.clone() }));

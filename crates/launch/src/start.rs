@@ -17,8 +17,11 @@ use crate::group::Group;
 use crate::image::{Image, ImageError};
 use crate::inject::{Guard, InjectError};
 use crate::mode::{Attempt, Mode, Protection};
+use crate::permit::Permit;
+use crate::report::Report;
+use crate::scratchpad::Scratchpads;
 use crate::service::{self, Notifications};
-use crate::supervise::{First, Permit, Report, Supervisor};
+use crate::supervise::{First, Supervisor};
 use crate::tree::{self, Tree};
 
 /// What to start.
@@ -102,10 +105,11 @@ pub fn start<'a>(
         .map_err(preparing("stand between the program and the service manager"))?;
     let socket = notifications.as_ref().map(Notifications::variable);
     let (environment, carry) = carry::of_own(&mut image, service::environment(command.environment, socket.as_deref()))?;
-    let mut random = [0; 24];
+    let mut random = [0; 32];
     envward_kernel::random::fill(&mut random).map_err(preparing("get random numbers"))?;
     let mut words = random.chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
     let cookie = Cookie([(); 3].map(|()| words.next().unwrap_or_default()));
+    let pads = Scratchpads::new(words.next().unwrap_or_default());
     let home = Home::new();
     let companion = home.settle_here();
     let guard = match command.protection.mode {
@@ -141,7 +145,8 @@ pub fn start<'a>(
     // Before the program runs: from its first instruction on it may be signalled by its group.
     let watch = signals.as_fd().try_clone_to_owned().map_err(preparing("watch for children"))?;
     let group = Group::leave();
-    let mut supervisor = Supervisor::new(listener, watch, image, permit, command.protection, cookie, home, report);
+    let mut supervisor =
+        Supervisor::new(listener, watch, image, permit, command.protection, cookie, home, pads, report);
     let stopped = supervisor.start(program, First { carry, inherited, guard })?;
     let program = stopped.tid();
     // What was pending for us when we became envward is pending for the program now.

@@ -17,76 +17,18 @@ use envward_kernel::ptrace::{EVENT_EXEC, Events, Outcome, Reason, Running, Stepp
 use envward_kernel::seccomp::{Answer, Listener, Notification};
 use envward_kernel::signal::{self, SignalSet};
 use envward_kernel::{poll, ptrace, remote_memory, startup};
-use envward_secret::{Backing, RegionError};
+use envward_secret::RegionError;
 
 use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
-use crate::image::{self, Entry, Image, Parcel, SLOTS, SlotSize};
+use crate::image::{self, Copy, Entry, Image, Parcel, SLOTS, SlotSize};
 use crate::inject::{self, Fresh, Gadgets, Guard, HandOver, InjectError, Openness};
 use crate::missing;
 use crate::mode::{Attempt, Mode, Protection};
+use crate::permit::Permit;
+use crate::report::{Counters, Level, RefuseError, Report};
+use crate::scratchpad::Scratchpads;
 use crate::stack;
-
-/// Which programs may have which secrets.
-pub trait Permit {
-    /// Whether any rule is about executables at all; without one they are not looked at.
-    fn is_restrictive(&self) -> bool;
-
-    /// Whether the program at `executable` may have `secret`.
-    fn permits(&self, secret: &str, executable: &[u8]) -> bool;
-
-    /// Whether `secret` goes to the programs that may have it even when their parent did not:
-    /// a secret for particular programs only.
-    fn is_targeted(&self, secret: &str) -> bool;
-}
-
-/// Every program may have every secret.
-#[derive(Clone, Copy, Debug)]
-pub struct PermitAll;
-
-impl Permit for PermitAll {
-    fn is_restrictive(&self) -> bool {
-        false
-    }
-
-    fn permits(&self, _secret: &str, _executable: &[u8]) -> bool {
-        true
-    }
-
-    fn is_targeted(&self, _secret: &str) -> bool {
-        false
-    }
-}
-
-/// What the supervisor has seen and done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Execs that carried nothing.
-    pub plain: u64,
-    /// Programs that secrets were put into.
-    pub injected: u64,
-    /// Execs that carried secrets and failed by themselves.
-    pub failed: u64,
-    /// Execs that were refused.
-    pub refused: u64,
-    /// Programs that were killed because an injection failed.
-    pub killed: u64,
-}
-
-/// The protection that a tree has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// The mode.
-    pub mode: Mode,
-    /// What the secrets lie in.
-    pub backing: Backing,
-    /// Whether execs are supervised (or refused, in the sealed mode).
-    pub supervised: bool,
-    /// Whether the first program goes on in memory that was never dumpable.
-    pub forked_away: bool,
-    /// Whether the program may write no core files.
-    pub no_core_files: bool,
-}
 
 /// An exec that has been let go and has not come to its end.
 #[derive(Debug)]
@@ -94,12 +36,22 @@ struct Flight {
     tracee: Running,
     /// The process that the thread belongs to.
     process: i32,
-    slot: usize,
+    /// Which scratch slot holds its array, or else where that is.
+    place: Place,
     carry: Carry,
     /// As they were before the exec was changed.
     registers: Registers,
     mask: SignalSet,
     companion: Companion,
+}
+
+/// Where the environment array of an exec under way stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In this scratch slot.
+    Slot(usize),
+    /// At this address, in a scratchpad.
+    Pad(usize),
 }
 
 /// The supervisor of one tree.
@@ -120,51 +72,13 @@ pub struct Supervisor<'a> {
     /// [`Supervisor::handle`].
     deferred: Vec<Notification>,
     flights: Vec<Flight>,
+    pads: Scratchpads,
     /// The thread whose exec was the last to fail because the file was not there.
     searching: Option<i32>,
     home: Home,
     counters: Counters,
     forked_away: bool,
     report: &'a mut dyn FnMut(Report),
-}
-
-/// Something that the person who started the tree should know.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Report {
-    /// A process was killed, because secrets could not be put into it.
-    Killed {
-        /// Which.
-        pid: i32,
-        /// Why.
-        error: InjectError,
-    },
-    /// An exec was refused.
-    Refused {
-        /// By which thread.
-        tid: i32,
-        /// Why.
-        error: RefuseError,
-    },
-    /// The tree is not supervised.
-    Unsupervised(io::Error),
-    /// The first program goes on in the memory that it was started with.
-    NotForkedAway(io::Error),
-}
-
-/// Why an exec was refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RefuseError {
-    /// The environment could not be taken apart.
-    #[error(transparent)]
-    Carry(#[from] CarryError),
-    /// The process could not be traced.
-    #[error("the process cannot be traced: {0}")]
-    Trace(io::Error),
-    /// The mode allows none.
-    #[error("a sealed tree may not start other programs")]
-    Sealed,
 }
 
 impl std::fmt::Debug for Supervisor<'_> {
@@ -197,6 +111,7 @@ impl<'a> Supervisor<'a> {
         protection: Protection,
         cookie: Cookie,
         home: Home,
+        pads: Scratchpads,
         report: &'a mut dyn FnMut(Report),
     ) -> Self {
         // Older kernels wake us less cleverly, and that is all.
@@ -215,6 +130,7 @@ impl<'a> Supervisor<'a> {
             queue: VecDeque::new(),
             deferred: Vec::new(),
             flights: Vec::new(),
+            pads,
             searching: None,
             counters: Counters::default(),
             forked_away: false,
@@ -250,6 +166,7 @@ impl<'a> Supervisor<'a> {
             counters,
             forked_away,
             report,
+            pads,
             ..
         } = self;
         let _parents = (ManuallyDrop::new(image), ManuallyDrop::new(reader));
@@ -267,6 +184,7 @@ impl<'a> Supervisor<'a> {
             queue: VecDeque::new(),
             deferred: Vec::new(),
             flights: Vec::new(),
+            pads,
             searching: None,
             home,
             counters,
@@ -495,8 +413,7 @@ impl<'a> Supervisor<'a> {
         if tracee.interrupt().is_err() || !self.answer(notification, Answer::Restart)? {
             return Ok(());
         }
-        let slot = self.free_slot();
-        match self.take_off(tracee, process, call, carry, slot) {
+        match self.take_off(tracee, process, call, carry) {
             Ok(flight) => self.flights.push(flight),
             Err(InjectError::Gone(_)) => {}
             Err(error) => {
@@ -543,19 +460,13 @@ impl<'a> Supervisor<'a> {
     }
 
     fn free_slot(&self) -> usize {
-        (0..SLOTS).find(|slot| self.flights.iter().all(|flight| flight.slot != *slot)).unwrap_or(0)
+        let taken = |slot| self.flights.iter().any(|flight| flight.place == Place::Slot(slot));
+        (0..SLOTS).find(|slot| !taken(*slot)).unwrap_or(0)
     }
 
     /// Stops the thread on its way back into `execve`, gives the call an environment without
     /// the secrets and lets it go.
-    fn take_off(
-        &self,
-        tracee: Running,
-        process: i32,
-        call: ExecCall,
-        carry: Carry,
-        slot: usize,
-    ) -> Result<Flight, InjectError> {
+    fn take_off(&mut self, tracee: Running, process: i32, call: ExecCall, carry: Carry) -> Result<Flight, InjectError> {
         let tracing = |step| move |source| InjectError::Trace { step, source };
         let mut running = tracee;
         let stopped = loop {
@@ -572,16 +483,38 @@ impl<'a> Supervisor<'a> {
         let mask = stopped.signal_mask().map_err(tracing("read the signal mask"))?;
         stopped.set_signal_mask(SignalSet::ALL.without(number::SIGTRAP)).map_err(tracing("block the signals"))?;
         let array = stack::pointer_array(&carry.kept, call.abi.pointer_size());
-        let size = SlotSize::for_array(array.len()).unwrap_or(image::LARGE);
-        let address = self.image.scratch(call.abi, size, slot);
-        let mut stopped = stopped;
-        if remote_memory::write(stopped.tid(), address, &array).is_err() {
-            stopped = inject::map_scratch(stopped, &registers, self.stepping, &self.image, size)?;
-            remote_memory::write(stopped.tid(), address, &array).map_err(tracing("write the environment"))?;
-        }
+        let (stopped, place, address) = self.put_down(stopped, &registers, process, call.abi, &array)?;
         stopped.set_registers(&registers.passing(call, address, &self.cookie)).map_err(tracing("set the registers"))?;
         let tracee = inject::step(stopped, self.stepping)?;
-        Ok(Flight { tracee, process, slot, carry, registers, mask, companion })
+        Ok(Flight { tracee, process, place, carry, registers, mask, companion })
+    }
+
+    /// Writes the environment array of an exec into the calling process, and says where.
+    fn put_down(
+        &mut self,
+        stopped: Stopped,
+        registers: &Registers,
+        process: i32,
+        abi: Abi,
+        array: &[u8],
+    ) -> Result<(Stopped, Place, usize), InjectError> {
+        let flights = &self.flights;
+        let busy = |array| flights.iter().any(|flight| flight.place == Place::Pad(array));
+        if let Some(pad) = self.pads.find(process, abi, array.len(), busy)
+            && remote_memory::write(stopped.tid(), pad.array(), array).is_ok()
+        {
+            return Ok((stopped, Place::Pad(pad.array()), pad.array()));
+        }
+        let writing = |source| InjectError::Trace { step: "write the environment", source };
+        let slot = self.free_slot();
+        let size = SlotSize::for_array(array.len()).unwrap_or(image::LARGE);
+        let address = self.image.scratch(abi, size, slot);
+        let mut stopped = stopped;
+        if remote_memory::write(stopped.tid(), address, array).is_err() {
+            stopped = inject::map_scratch(stopped, registers, self.stepping, &self.image, size)?;
+            remote_memory::write(stopped.tid(), address, array).map_err(writing)?;
+        }
+        Ok((stopped, Place::Slot(slot), address))
     }
 
     /// Puts what it may have into a new program.
@@ -595,7 +528,7 @@ impl<'a> Supervisor<'a> {
         let may_have = |entry: &Entry| !permit.is_restrictive() || permit.permits(&entry.secret, &executable);
         let envp = self.environment(&fresh, &role, &may_have);
         let Some(envp) = envp else { return role.without_guard(fresh) };
-        fresh.set_environment(&envp)?;
+        let pad = fresh.set_environment(&envp, &self.pads)?;
         fresh = fresh.set_dumpable(false)?;
         if let Role::First(first) = &role {
             if first.guard.is_some() && self.protection.fork_away == Attempt::Required {
@@ -611,9 +544,10 @@ impl<'a> Supervisor<'a> {
             }
             (role, Some(listener)) => {
                 let carries = |index| role.carry().secrets.iter().any(|carried| carried.entry == Some(index));
-                let image = &self.image;
-                let copy = image.copy(|index, entry| may_have(entry) && (!image.is_alias(index) || carries(index)))?;
-                HandOver::Trap { copy, listener, queue: &mut self.queue, signals: self.signals.as_fd() }
+                let Copy { descriptor, length } =
+                    self.image.copy(|index, entry| may_have(entry) && (!entry.is_alias() || carries(index)))?;
+                let signals = self.signals.as_fd();
+                HandOver::Trap { descriptor, length, listener, queue: &mut self.queue, signals }
             }
             // Only the first program comes here without a listener, and it has inherited one.
             (_, None) => return Ok(fresh.into_tracee()),
@@ -621,6 +555,9 @@ impl<'a> Supervisor<'a> {
         fresh = fresh.map_copy(&self.image, how)?;
         if Openness::of(self.protection.mode) == Openness::Reopened {
             fresh = fresh.set_dumpable(true)?;
+        }
+        if let Some(pad) = pad {
+            self.pads.remember(fresh.pid(), pad);
         }
         fresh.finish()
     }
@@ -686,7 +623,7 @@ pub struct First {
     /// Secrets among its ordinary variables, which were left out of them.
     pub carry: Carry,
     /// Its copy, if it has inherited that.
-    pub inherited: Option<image::Copy>,
+    pub inherited: Option<Copy>,
     /// Capabilities that it was started with, to be taken away.
     pub guard: Option<Guard>,
 }

@@ -12,8 +12,9 @@ use envward_kernel::signal::{self, Received, SignalQueue};
 use crate::forwarding::{self, Forward};
 use crate::group::{Group, Stopped};
 use crate::remaining::Remaining;
+use crate::report::Level;
 use crate::service::Notifications;
-use crate::supervise::{self, Level, Supervisor};
+use crate::supervise::{self, Supervisor};
 
 const SIGCONT: i32 = 18;
 /// How long execs under way may take to end after the program has.
@@ -75,7 +76,8 @@ impl<'a> Tree<'a> {
             let listener = self.supervisor.listener().filter(|_| alive && self.supervisor.has_room());
             let listener = listener.map(AsFd::as_fd);
             let notifications = self.notifications.as_ref().map(AsFd::as_fd);
-            let [signals, execs, service] = poll::wait([Some(self.signals.as_fd()), listener, notifications], None)?;
+            let awaited = [Some(self.signals.as_fd()), listener, notifications];
+            let [signals, execs, service] = poll::wait(awaited, None)?;
             if service.readable {
                 self.pass_on()?;
             }

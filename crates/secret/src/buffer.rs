@@ -3,18 +3,20 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use envward_kernel::{descriptor, memory};
 
 use crate::region::wipe_slice;
-use crate::{Backing, Region, RegionError};
+use crate::{Backing, Delivery, Region, RegionError};
 
 /// Bytes read from a file or pipe straight into protected memory.
 ///
 /// It grows by moving to a region twice as large; the old one is wiped.
 pub struct SecretBuf {
     region: Region,
+    /// The region's descriptor, as long as the buffer has not grown.
+    fd: Option<OwnedFd>,
     filled: usize,
     limit: usize,
 }
@@ -26,8 +28,15 @@ impl SecretBuf {
     ///
     /// See [`RegionError`].
     pub fn new(backing: Backing, limit: usize) -> Result<Self, RegionError> {
-        let region = Region::new(memory::page_size(), backing)?;
-        Ok(Self { region, filled: 0, limit })
+        let (region, fd) = Region::reusable(memory::page_size(), backing)?;
+        Ok(Self { region, fd: Some(fd), filled: 0, limit })
+    }
+
+    /// What the buffer was made of, wiped, for another purpose; `None` when it has grown.
+    #[must_use]
+    pub fn reuse(self) -> Option<Delivery> {
+        let Self { region, fd, .. } = self;
+        fd.map(|fd| Delivery::reusing(region, fd))
     }
 
     /// Appends everything up to the end of `fd`; says how many bytes came.
@@ -88,6 +97,7 @@ impl SecretBuf {
         let mut region = Region::new(larger, self.region.backing()).map_err(ReadError::Memory)?;
         region.as_mut_slice()[..self.filled].copy_from_slice(self.as_slice());
         self.region = region;
+        self.fd = None;
         Ok(())
     }
 }
@@ -183,6 +193,14 @@ mod tests {
         assert!(buffer.region.as_slice()[4..].iter().all(|byte| *byte == 0));
         buffer.truncate(100);
         assert_eq!(buffer.len(), 4);
+    }
+
+    #[test]
+    fn a_reused_buffer_is_an_empty_page() {
+        let delivery = buffer_of(b"not to be seen again", 1 << 20).unwrap().reuse().unwrap();
+        assert_eq!((delivery.as_slice().len(), delivery.mapped_len()), (4096, 4096));
+        assert!(delivery.as_slice().iter().all(|byte| *byte == 0));
+        assert!(buffer_of(&[7; 5000], 1 << 20).unwrap().reuse().is_none());
     }
 
     #[test]

@@ -51,6 +51,17 @@ impl Region {
         Delivery::new(len, backing)
     }
 
+    /// A region of `len` bytes whose memory may become a [`Delivery`] when it has served its
+    /// purpose, which is cheaper than new memory: it keeps its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn reusable(len: usize, backing: Backing) -> Result<(Self, OwnedFd), RegionError> {
+        let (fd, _) = create(len, backing)?;
+        Ok((Self::place(fd.as_fd(), len, backing)?, fd))
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -187,17 +198,23 @@ impl fmt::Debug for Region {
 }
 
 /// Memory that another process is to map: it keeps its descriptor, and is here for as long as it
-/// takes to fill it, so it has neither guard pages nor a canary.
+/// takes to fill it, so it needs neither guard pages nor a canary.
 ///
 /// Dropped without [`deliver`](Self::deliver) it is wiped like any other.
 pub struct Delivery {
-    memory: Filling,
+    memory: Memory,
     len: usize,
     backing: Backing,
     fd: OwnedFd,
 }
 
-/// The memory of a delivery.
+enum Memory {
+    New(Filling),
+    /// What was something else before.
+    Reused(Region),
+}
+
+/// The memory of a new delivery.
 struct Filling {
     mapping: Mapping,
     /// False once the bytes belong to whoever maps the descriptor.
@@ -213,28 +230,49 @@ impl Delivery {
             mapping.lock(0, body).map_err(failed(Step::Lock))?;
             mapping.advise(0, body, Advice::DontDump).map_err(failed(Step::Advise))?;
         }
-        Ok(Self { memory: Filling { mapping, wipe: true }, len, backing, fd })
+        Ok(Self { memory: Memory::New(Filling { mapping, wipe: true }), len, backing, fd })
+    }
+
+    /// Makes a delivery of a region that has served its purpose; its bytes are wiped.
+    pub(crate) fn reusing(mut region: Region, fd: OwnedFd) -> Self {
+        region.check_canary();
+        // SAFETY: the body has `body_len` mapped bytes, and it is aligned to a page and a
+        // multiple of one long.
+        unsafe { wipe(region.body(), region.body_len()) };
+        region.len = region.body_len();
+        Self { len: region.len, backing: region.backing, memory: Memory::Reused(region), fd }
     }
 
     /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: the mapping has at least `len` initialised bytes that only this delivery
-        // refers to, for as long as it lives.
-        unsafe { std::slice::from_raw_parts(self.memory.mapping.base().as_ptr(), self.len) }
+        match &self.memory {
+            // SAFETY: the mapping has at least `len` initialised bytes that only this delivery
+            // refers to, for as long as it lives.
+            Memory::New(filling) => unsafe { std::slice::from_raw_parts(filling.mapping.base().as_ptr(), self.len) },
+            Memory::Reused(region) => region.as_slice(),
+        }
     }
 
     /// The bytes, to be changed.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as in `as_slice`, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.mapping.base().as_ptr(), self.len) }
+        match &mut self.memory {
+            // SAFETY: as in `as_slice`, and the borrow is exclusive.
+            Memory::New(filling) => unsafe {
+                std::slice::from_raw_parts_mut(filling.mapping.base().as_ptr(), self.len)
+            },
+            Memory::Reused(region) => region.as_mut_slice(),
+        }
     }
 
     /// The length in bytes that the other process maps: whole pages.
     #[must_use]
     pub fn mapped_len(&self) -> usize {
-        self.memory.mapping.size()
+        match &self.memory {
+            Memory::New(filling) => filling.mapping.size(),
+            Memory::Reused(region) => region.body_len(),
+        }
     }
 
     /// Gives the bytes to a child that is to be forked, which can [unpack](Region::unpack) them;
@@ -255,7 +293,10 @@ impl Delivery {
     #[must_use = "closing the descriptor destroys the bytes"]
     pub fn deliver(self) -> OwnedFd {
         let Self { mut memory, fd, .. } = self;
-        memory.wipe = false;
+        match &mut memory {
+            Memory::New(filling) => filling.wipe = false,
+            Memory::Reused(region) => region.wipe = false,
+        }
         fd
     }
 }

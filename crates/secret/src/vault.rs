@@ -6,7 +6,7 @@ use std::fmt;
 use envward_kernel::memory;
 
 use crate::region::wipe_slice;
-use crate::{Backing, Delivery, Region, RegionError};
+use crate::{Backing, Delivery, Region, RegionError, SecretBuf};
 
 /// The longest entry in bytes, name, `=` and the final NUL included: what
 /// `execve(2)` allows for one string (`MAX_ARG_STRLEN`, 32 pages of 4 KiB).
@@ -22,6 +22,7 @@ pub struct Vault {
     arena: Region,
     used: usize,
     index: Vec<Slot>,
+    spare: Option<Delivery>,
 }
 
 /// What a vault is made of, see [`Vault::into_arena`].
@@ -31,6 +32,8 @@ pub struct Arena {
     pub region: Region,
     /// Name, offset of `NAME=value\0`, and its length with the final NUL.
     pub entries: Vec<(String, usize, usize)>,
+    /// Memory for the first copy, if something has left some.
+    pub spare: Option<Delivery>,
 }
 
 struct Slot {
@@ -47,7 +50,7 @@ impl Vault {
     ///
     /// See [`RegionError`].
     pub fn new(backing: Backing) -> Result<Self, RegionError> {
-        Ok(Self { arena: Region::new(memory::page_size(), backing)?, used: 0, index: Vec::new() })
+        Ok(Self { arena: Region::new(memory::page_size(), backing)?, used: 0, index: Vec::new(), spare: None })
     }
 
     /// Starts an entry that is built piece by piece.
@@ -133,6 +136,11 @@ impl Vault {
         Ok(delivery)
     }
 
+    /// Keeps what a buffer was made of, of which all has been taken over, for the first copy.
+    pub fn recycle(&mut self, buffer: SecretBuf) {
+        self.spare = buffer.reuse();
+    }
+
     /// The kind of memory that the vault is made of.
     #[must_use]
     pub fn backing(&self) -> Backing {
@@ -147,7 +155,7 @@ impl Vault {
     pub fn into_arena(mut self, room: usize) -> Result<Arena, RegionError> {
         self.reserve(self.used + room)?;
         let entries = self.index.into_iter().map(|slot| (slot.name, slot.offset, slot.len)).collect();
-        Ok(Arena { region: self.arena, entries })
+        Ok(Arena { region: self.arena, entries, spare: self.spare })
     }
 
     fn reserve(&mut self, end: usize) -> Result<(), RegionError> {

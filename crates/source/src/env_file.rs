@@ -78,6 +78,7 @@ impl Source for EnvFile {
             }
             entry.commit()?;
         }
+        vault.recycle(text);
         Ok(())
     }
 }

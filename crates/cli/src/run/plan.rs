@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use envward_launch::mode::{self, Attempt, Mode};
-use envward_launch::supervise::Permit;
+use envward_launch::permit::Permit;
 use envward_policy::mechanism::Selection;
 use envward_policy::rules::{Rule, Rules};
 use envward_policy::{Config, Mechanism, Requirement, Requirements, reference::NamedReference};

@@ -6,8 +6,8 @@ use envward_kernel::process;
 use envward_kernel::spawn::SpawnError;
 use envward_launch::inject::InjectError;
 use envward_launch::mode::Mode;
+use envward_launch::report::{Level, Report};
 use envward_launch::start::StartError;
-use envward_launch::supervise::{Level, Report};
 use envward_policy::Mechanism;
 use envward_secret::{Backing, RegionError};
 
