@@ -13,6 +13,7 @@ mod stage;
 mod attacks {
     mod exec;
     mod routes;
+    mod start;
     mod supervisor;
     mod victim;
     mod window;

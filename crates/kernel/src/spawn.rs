@@ -48,6 +48,18 @@ pub struct Spawned {
     pub listener: Option<Listener>,
     /// Whether `no_new_privs` had to be set: then set-uid programs gain nothing in the tree.
     pub no_new_privs: bool,
+    /// What the successful `execve` was called with.
+    pub executed: Executed,
+}
+
+/// What a successful `execve` was called with; the number counts the paths of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executed {
+    /// This path.
+    Path(usize),
+    /// [`SHELL`], because the kernel did not recognise the file at this path: its arguments are
+    /// its own name, the path, and the plan's arguments from the second on.
+    Shell(usize),
 }
 
 /// Why nothing was started.
@@ -85,13 +97,14 @@ struct Shared<'a> {
     // Written by the child, read by the parent after the child has exec'd or ended.
     listener: i32,
     no_new_privs: bool,
+    executed: Executed,
     stage: Stage,
     errno: i32,
 }
 
 /// The shell that runs a file which the kernel does not recognise (`ENOEXEC`), as in
 /// [execvp(3)](https://man7.org/linux/man-pages/man3/exec.3.html).
-const SHELL: &CStr = c"/bin/sh";
+pub const SHELL: &CStr = c"/bin/sh";
 const STACK_SIZE: usize = 64 * 1024;
 
 fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {
@@ -114,6 +127,7 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
         environment: pointers(plan.environment),
         listener: -1,
         no_new_privs: false,
+        executed: Executed::Path(0),
         stage: Stage::Started,
         errno: 0,
     };
@@ -149,6 +163,7 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Spawned, SpawnError> {
         program: Running::adopted(pid),
         listener: listener.map(Listener::new),
         no_new_privs: shared.no_new_privs,
+        executed: shared.executed,
     })
 }
 
@@ -214,9 +229,11 @@ fn exec_first(shared: &mut Shared<'_>) -> i32 {
     let mut last = libc::ENOENT;
     for index in 0..shared.paths.len() - 1 {
         let path = shared.paths[index];
+        shared.executed = Executed::Path(index);
         last = exec(shared, path, &shared.arguments);
         if last == libc::ENOEXEC {
             shared.shell_arguments[1] = path;
+            shared.executed = Executed::Shell(index);
             return exec(shared, SHELL.as_ptr(), &shared.shell_arguments);
         }
         match last {

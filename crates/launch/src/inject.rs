@@ -22,8 +22,9 @@ use envward_secret::{Backing, RegionError};
 
 use crate::image::{Image, SLOTS, SlotSize};
 use crate::mode::Mode;
+use crate::pristine::{self, Difference, Given, Restoration, Suspect};
 use crate::scratchpad::{Scratchpad, Scratchpads};
-use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, StackError};
+use crate::stack::{AT_SECURE, AT_SYSINFO_EHDR, InitialStack, Rendered, StackError};
 
 /// Why an injection did not come to its end. The program must not run then.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,9 @@ pub enum InjectError {
     /// The first program cannot be guarded at its start.
     #[error("the program's file has capabilities of its own, which keeps it from being guarded at its start")]
     Unguarded,
+    /// Somebody has written to the program's memory before it was closed.
+    #[error("the program's memory was changed from outside at its start: {0}")]
+    Changed(#[from] Difference),
     /// No protected memory for the program's copy.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -175,6 +179,7 @@ mod number {
     pub(super) const MAP_ANONYMOUS: u64 = 0x20;
     pub(super) const MAP_NORESERVE: u64 = 0x4000;
     pub(super) const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+    pub(super) const MADV_DONTNEED: u64 = 4;
     pub(super) const MADV_DONTDUMP: u64 = 16;
 }
 
@@ -185,7 +190,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// How long before we look whether it has stopped, when that would not be announced.
 const GLANCE: Duration = Duration::from_micros(100);
 
-fn tracing(step: &'static str) -> impl Fn(io::Error) -> InjectError {
+pub(crate) fn tracing(step: &'static str) -> impl Fn(io::Error) -> InjectError {
     move |source| InjectError::Trace { step, source }
 }
 
@@ -241,7 +246,11 @@ impl Fresh {
     ///
     /// # Errors
     /// See [`InjectError`].
-    pub fn set_environment(&mut self, envp: &[u64], pads: &Scratchpads) -> Result<Option<Scratchpad>, InjectError> {
+    pub fn set_environment(
+        &mut self,
+        envp: &[u64],
+        pads: &Scratchpads,
+    ) -> Result<(Rendered, Option<Scratchpad>), InjectError> {
         let mut new = self.stack.render(envp, Scratchpad::space(envp.len()));
         let pad = Scratchpad::above(new.stack_pointer + new.bytes.len(), envp.len());
         if let Some(pad) = &pad {
@@ -251,7 +260,7 @@ impl Fresh {
         remote_memory::write(self.tracee.tid(), new.stack_pointer, &new.bytes)
             .map_err(tracing("write the new stack"))?;
         self.registers = self.registers.with_stack_pointer(new.stack_pointer);
-        Ok(pad)
+        Ok((new, pad))
     }
 
     /// Makes the program non-dumpable, or dumpable again.
@@ -321,6 +330,39 @@ impl Fresh {
         let zeros = vec![0; bytes.len()];
         remote_memory::write(fresh.pid(), header, &zeros).map_err(tracing("wipe the capabilities"))?;
         Ok(fresh)
+    }
+
+    /// Finds out what must be in the memory of the program, which is open yet and has been given
+    /// `vectors`: see [`pristine`].
+    ///
+    /// # Errors
+    /// [`InjectError::Changed`] when somebody has changed what that is found out from.
+    pub(crate) fn restoration(&self, given: &Given<'_>, vectors: &Rendered) -> Result<Restoration, InjectError> {
+        Suspect { pid: self.pid(), abi: self.abi(), stack: &self.stack, vectors }.restoration(given)
+    }
+
+    /// Puts that into the memory of the program, which is closed now.
+    ///
+    /// # Errors
+    /// See [`InjectError`].
+    pub(crate) fn restore(self, restoration: &Restoration, wait: &mut Wait<'_>) -> Result<Self, InjectError> {
+        pristine::check_closed(self.pid())?;
+        let mut fresh = self;
+        for range in &restoration.discard {
+            let arguments = [range.start as u64, range.len() as u64, number::MADV_DONTNEED, 0, 0, 0];
+            fresh = fresh.call_and_check(Syscall::Madvise, arguments)?;
+        }
+        let bytes = restoration.file().map_err(tracing("keep what belongs into the program's memory"))?;
+        let (mut fresh, descriptor) = fresh.descriptor(&bytes, wait)?;
+        for (address, bytes) in &restoration.put {
+            let length = bytes.len() as u64;
+            let (after, result) = fresh.call(Syscall::Read, [descriptor, *address as u64, length, 0, 0, 0])?;
+            if after.check(Syscall::Read, result)? != length {
+                return Err(call_error(Syscall::Read, -i64::from(EFAULT)));
+            }
+            fresh = after;
+        }
+        fresh.call_and_check(Syscall::Close, [descriptor, 0, 0, 0, 0, 0])
     }
 
     /// Maps a copy of the image at its address and closes its descriptor.
@@ -401,8 +443,8 @@ impl Fresh {
             let number = error.raw_os_error().unwrap_or(EPERM);
             wait.listener.answer(&notification, Answer::Fail(number)).map_err(tracing("answer the trap"))?;
         }
-        let (tracee, result) = settle(running, stepping)?;
-        Ok((Self { tracee, registers, stack, gadget, stepping }, result))
+        let (tracee, after) = settle(running, stepping)?;
+        Ok((Self { tracee, registers, stack, gadget, stepping }, after.result()))
     }
 
     fn call(self, call: Syscall, arguments: [u64; 6]) -> Result<(Self, i64), InjectError> {
@@ -423,10 +465,13 @@ impl Fresh {
 }
 
 /// Waiting for a trap.
-struct Wait<'a> {
-    listener: &'a Listener,
-    queue: &'a mut VecDeque<Notification>,
-    signals: BorrowedFd<'a>,
+pub(crate) struct Wait<'a> {
+    /// Where the trap arrives.
+    pub(crate) listener: &'a Listener,
+    /// Where other processes' notifications wait meanwhile.
+    pub(crate) queue: &'a mut VecDeque<Notification>,
+    /// What becomes readable when a process stops.
+    pub(crate) signals: BorrowedFd<'a>,
 }
 
 impl Wait<'_> {
@@ -489,6 +534,8 @@ const EEXIST: i32 = 17;
 /// `EMFILE`.
 const EMFILE: i32 = 24;
 
+/// `EFAULT`.
+const EFAULT: i32 = 14;
 /// `EPERM`, for an error that has no number.
 const EPERM: i32 = 1;
 
@@ -508,7 +555,14 @@ fn call_in(
 ) -> Result<(Stopped, i64), InjectError> {
     let calling = registers.calling(gadget, call, arguments);
     tracee.set_registers(&calling).map_err(tracing("set the registers"))?;
-    settle(step(tracee, stepping)?, stepping)
+    let (tracee, after) = settle(step(tracee, stepping)?, stepping)?;
+    // Where another instruction was put in the place of the kernel's, only the kernel could
+    // say that it was called.
+    if !after.has_made(call) {
+        return Err(Difference::Faked.into());
+    }
+    let result = after.result();
+    Ok((tracee, result))
 }
 
 /// Lets a program make the system call that it is about to make.
@@ -518,13 +572,13 @@ pub(crate) fn step(tracee: Stopped, stepping: Stepping) -> Result<Running, Injec
 
 /// Waits for the end of a single step. All signals are blocked, so only `SIGSTOP` can come
 /// in between; it takes effect when the program is detached.
-fn settle(mut running: Running, stepping: Stepping) -> Result<(Stopped, i64), InjectError> {
+fn settle(mut running: Running, stepping: Stepping) -> Result<(Stopped, Registers), InjectError> {
     loop {
         match running.wait().map_err(tracing("wait for a call"))? {
             Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
             Outcome::Stopped(stopped, Reason::Trap) => {
-                let result = stopped.registers().map_err(tracing("read the registers"))?.result();
-                return Ok((stopped, result));
+                let registers = stopped.registers().map_err(tracing("read the registers"))?;
+                return Ok((stopped, registers));
             }
             Outcome::Stopped(stopped, reason) => {
                 running = stopped.go_on(stepping, reason).map_err(tracing("go on with a call"))?;

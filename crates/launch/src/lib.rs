@@ -11,6 +11,7 @@ pub mod inject;
 pub mod missing;
 pub mod mode;
 pub mod permit;
+pub mod pristine;
 pub mod remaining;
 pub mod report;
 pub mod scratchpad;

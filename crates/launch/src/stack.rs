@@ -80,10 +80,22 @@ impl InitialStack {
         Ok(Self { pointer_size, argv, envp, auxv, end: stack_pointer + next * pointer_size })
     }
 
+    /// The argument pointers.
+    #[must_use]
+    pub fn argv(&self) -> &[u64] {
+        &self.argv
+    }
+
     /// The environment pointers.
     #[must_use]
     pub fn envp(&self) -> &[u64] {
         &self.envp
+    }
+
+    /// The auxiliary vector with its final null entry.
+    #[must_use]
+    pub fn auxv(&self) -> &[(u64, u64)] {
+        &self.auxv
     }
 
     /// The value of an entry of the auxiliary vector.

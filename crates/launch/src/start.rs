@@ -18,6 +18,7 @@ use crate::image::{Image, ImageError};
 use crate::inject::{Guard, InjectError};
 use crate::mode::{Attempt, Mode, Protection};
 use crate::permit::Permit;
+use crate::pristine::Given;
 use crate::report::Report;
 use crate::scratchpad::Scratchpads;
 use crate::service::{self, Notifications};
@@ -117,9 +118,10 @@ pub fn start<'a>(
         Mode::Supervised | Mode::Sealed => None,
     };
     let filter = arch::exec_filter(&cookie);
+    let (paths, arguments) = (references(command.paths), references(command.arguments));
     let plan = Plan {
-        paths: &references(command.paths),
-        arguments: &references(command.arguments),
+        paths: &paths,
+        arguments: &arguments,
         environment: &environment,
         filter: Some(&filter),
         cookie,
@@ -141,13 +143,14 @@ pub fn start<'a>(
         }
         other => other,
     };
-    let Spawned { program, listener, .. } = spawned.map_err(StartError::Spawn)?;
+    let Spawned { program, listener, executed, .. } = spawned.map_err(StartError::Spawn)?;
     // Before the program runs: from its first instruction on it may be signalled by its group.
     let watch = signals.as_fd().try_clone_to_owned().map_err(preparing("watch for children"))?;
     let group = Group::leave();
     let mut supervisor =
         Supervisor::new(listener, watch, image, permit, command.protection, cookie, home, pads, report);
-    let stopped = supervisor.start(program, First { carry, inherited, guard })?;
+    let given = Given::new(executed, &paths, &arguments, &environment);
+    let stopped = supervisor.start(program, First { given, carry, inherited, guard })?;
     let program = stopped.tid();
     // What was pending for us when we became envward is pending for the program now.
     while let Some(received) = signals.next().map_err(preparing("receive signals"))? {

@@ -22,10 +22,11 @@ use envward_secret::RegionError;
 use crate::carry::{Carry, CarryError, Reader};
 use crate::companion::{Companion, Home};
 use crate::image::{self, Copy, Entry, Image, Parcel, SLOTS, SlotSize};
-use crate::inject::{self, Fresh, Gadgets, Guard, HandOver, InjectError, Openness};
+use crate::inject::{self, Fresh, Gadgets, Guard, HandOver, InjectError, Openness, Wait};
 use crate::missing;
 use crate::mode::{Attempt, Mode, Protection};
 use crate::permit::Permit;
+use crate::pristine::Given;
 use crate::report::{Counters, Level, RefuseError, Report};
 use crate::scratchpad::Scratchpads;
 use crate::stack;
@@ -228,7 +229,7 @@ impl<'a> Supervisor<'a> {
     ///
     /// # Errors
     /// See [`InjectError`]; the program has been killed then.
-    pub fn start(&mut self, program: Running, first: First) -> Result<Stopped, InjectError> {
+    pub fn start(&mut self, program: Running, first: First<'_>) -> Result<Stopped, InjectError> {
         let tracing = |step| move |source| InjectError::Trace { step, source };
         let stopped = match program.wait().map_err(tracing("wait for the program"))? {
             Outcome::Gone(ending) => return Err(InjectError::Gone(ending)),
@@ -518,7 +519,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Puts what it may have into a new program.
-    fn inject(&mut self, stopped: Stopped, registers: Registers, role: Role) -> Result<Stopped, InjectError> {
+    fn inject(&mut self, stopped: Stopped, registers: Registers, role: Role<'_>) -> Result<Stopped, InjectError> {
         let mut fresh = Fresh::new(stopped, registers, &mut self.gadgets, self.stepping)?;
         if fresh.is_privileged() {
             return role.without_guard(fresh);
@@ -528,7 +529,14 @@ impl<'a> Supervisor<'a> {
         let may_have = |entry: &Entry| !permit.is_restrictive() || permit.permits(&entry.secret, &executable);
         let envp = self.environment(&fresh, &role, &may_have);
         let Some(envp) = envp else { return role.without_guard(fresh) };
-        let pad = fresh.set_environment(&envp, &self.pads)?;
+        let (vectors, pad) = fresh.set_environment(&envp, &self.pads)?;
+        let restoration = match &role {
+            // In the full mode the window is guarded, and in the supervised one always open.
+            Role::First(First { given, .. }) if self.protection.mode == Mode::Sealed && self.listener.is_some() => {
+                Some(fresh.restoration(given, &vectors)?)
+            }
+            _ => None,
+        };
         fresh = fresh.set_dumpable(false)?;
         if let Role::First(first) = &role {
             if first.guard.is_some() && self.protection.fork_away == Attempt::Required {
@@ -536,6 +544,10 @@ impl<'a> Supervisor<'a> {
             }
             fresh = self.fork_away(fresh)?;
             self.image.set_process_id(fresh.pid());
+            if let (Some(restoration), Some(listener)) = (&restoration, &self.listener) {
+                let signals = self.signals.as_fd();
+                fresh = fresh.restore(restoration, &mut Wait { listener, queue: &mut self.queue, signals })?;
+            }
             fresh = first.drop_guard(fresh)?;
         }
         let how = match (role, &self.listener) {
@@ -585,7 +597,7 @@ impl<'a> Supervisor<'a> {
 
     /// The environment of a new program: what it has, with the secrets that it may have where
     /// they stood. `None` when there is none to give.
-    fn environment(&self, fresh: &Fresh, role: &Role, may_have: &dyn Fn(&Entry) -> bool) -> Option<Vec<u64>> {
+    fn environment(&self, fresh: &Fresh, role: &Role<'_>, may_have: &dyn Fn(&Entry) -> bool) -> Option<Vec<u64>> {
         let (entries, existing, secrets) = (self.image.entries(), fresh.envp(), &role.carry().secrets);
         let address = |entry: usize| self.image.address(fresh.abi(), entry);
         let mut envp = Vec::with_capacity(existing.len() + entries.len());
@@ -618,8 +630,10 @@ impl<'a> Supervisor<'a> {
 }
 
 /// The first program of a tree.
-#[derive(Debug, Default)]
-pub struct First {
+#[derive(Debug)]
+pub struct First<'a> {
+    /// What it was started with.
+    pub given: Given<'a>,
     /// Secrets among its ordinary variables, which were left out of them.
     pub carry: Carry,
     /// Its copy, if it has inherited that.
@@ -629,14 +643,14 @@ pub struct First {
 }
 
 /// Which program secrets are put into.
-enum Role {
+enum Role<'a> {
     /// The first, which may have everything.
-    First(First),
+    First(First<'a>),
     /// One that a program of the tree started.
     Later { carry: Carry },
 }
 
-impl First {
+impl First<'_> {
     fn drop_guard(&self, fresh: Fresh) -> Result<Fresh, InjectError> {
         match self.guard {
             Some(guard) => fresh.drop_guard(guard),
@@ -645,7 +659,7 @@ impl First {
     }
 }
 
-impl Role {
+impl Role<'_> {
     /// A program that gets no secret must not keep what it was guarded with either.
     fn without_guard(&self, fresh: Fresh) -> Result<Stopped, InjectError> {
         match self {

@@ -144,9 +144,15 @@ pub(super) fn attack(route: &str, pid: Pid, attacker: Attacker, needle: &[u8], d
 }
 
 /// The victim's program.
-fn program() -> PathBuf {
+pub(super) fn program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| stage().compile("victim", &["victim.c"], &["-static", "-no-pie"])).clone()
+}
+
+/// The same, with an interpreter.
+pub(super) fn dynamic_program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| stage().compile("victim-dynamic", &["victim.c"], &[])).clone()
 }
 
 /// The runner of the attack crate, built by cargo and copied to where every user can run it.

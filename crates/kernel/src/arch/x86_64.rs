@@ -1,5 +1,7 @@
 //! x86-64 and, on the same kernel, 32-bit x86.
 
+use std::ffi::CStr;
+
 use super::Cookie;
 use crate::seccomp::{Instruction, Verdict};
 
@@ -28,6 +30,15 @@ impl Abi {
         match self {
             Self::Native => [0x0f, 0x05],
             Self::Compat => [0xcd, 0x80],
+        }
+    }
+
+    /// What the kernel calls the machine in a program's auxiliary vector (`AT_PLATFORM`).
+    #[must_use]
+    pub const fn platform(self) -> &'static CStr {
+        match self {
+            Self::Native => c"x86_64",
+            Self::Compat => c"i686",
         }
     }
 
@@ -62,6 +73,8 @@ pub enum Syscall {
     Mmap,
     /// `prctl(option, …)`.
     Prctl,
+    /// `read(fd, address, length)`.
+    Read,
 }
 
 impl Syscall {
@@ -83,6 +96,8 @@ impl Syscall {
             (Self::Mmap, Abi::Compat) => 192,
             (Self::Prctl, Abi::Native) => 157,
             (Self::Prctl, Abi::Compat) => 172,
+            (Self::Read, Abi::Native) => 0,
+            (Self::Read, Abi::Compat) => 3,
         }
     }
 }
@@ -181,6 +196,13 @@ impl Registers {
             Abi::Native => self.0.rax.cast_signed(),
             Abi::Compat => (self.0.rax as u32).cast_signed() as i64,
         }
+    }
+
+    /// Whether the kernel has been asked for `call` since registers were set that were
+    /// [calling](Self::calling) it: it notes the number itself.
+    #[must_use]
+    pub const fn has_made(&self, call: Syscall) -> bool {
+        self.0.orig_rax as u32 as u64 == call.number(self.abi())
     }
 
     /// The same registers, about to make `call` with `arguments` at the system call
