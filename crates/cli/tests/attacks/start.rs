@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use envward_attack::{Observer, Sighting};
 use rustix::process::{Signal, kill_process};
