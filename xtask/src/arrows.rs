@@ -35,11 +35,12 @@ const ROOMS: &[Room] = &[
         ],
         is_unsafe: false,
     },
-    Room { name: "xtask", uses: &[], is_unsafe: false },
+    Room { name: "envward-guest", uses: &["envward-kernel"], is_unsafe: false },
+    Room { name: "xtask", uses: &["envward-guest"], is_unsafe: false },
 ];
 
 /// What only tests may use.
-const FOR_TESTS: &[&str] = &["envward-testkit", "envward-attack"];
+const FOR_TESTS: &[&str] = &["envward-testkit", "envward-attack", "envward-guest"];
 
 /// Dependencies that stand in no arrow.
 pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {

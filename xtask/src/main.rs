@@ -6,6 +6,7 @@ mod arrows;
 mod bench;
 mod ci;
 mod closure;
+mod guest;
 mod length;
 mod library;
 mod licences;
@@ -23,10 +24,11 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check | bench
+const USAGE: &str = "usage: cargo xtask ci | check | bench | guest
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
-  bench   what envward run costs, side by side with the same work without it";
+  bench   what envward run costs, side by side with the same work without it
+  guest   tests in guests with stock Debian kernels; options: cargo xtask guest --help";
 
 /// Why a chore ended early.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["check"] => check(),
         ["bench"] => bench::run(),
+        ["guest", ref arguments @ ..] => guest::run(arguments),
         ["spin"] => {
             bench::spin();
             Ok(())
