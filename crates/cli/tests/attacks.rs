@@ -11,7 +11,9 @@
 mod stage;
 
 mod attacks {
+    mod debugger;
     mod exec;
+    mod racer;
     mod routes;
     mod start;
     mod supervisor;

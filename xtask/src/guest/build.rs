@@ -28,6 +28,8 @@ pub(super) struct Needs {
     boots: Vec<String>,
     /// Binaries of the workspace, by their names.
     binaries: Vec<String>,
+    /// Packages of the workspace whose shared libraries to build; they are among the programs.
+    libraries: Vec<String>,
     /// Commands of this machine.
     commands: Vec<String>,
     /// Programs to compile: sources (below the package's directory) and compiler options.
@@ -45,6 +47,7 @@ impl Default for Needs {
         Self {
             boots: vec!["standard".to_owned()],
             binaries: Vec::new(),
+            libraries: Vec::new(),
             commands: Vec::new(),
             c: BTreeMap::new(),
             files: BTreeMap::new(),
@@ -60,7 +63,7 @@ pub(super) struct Suite {
     name: String,
     package: PathBuf,
     executable: PathBuf,
-    binaries: BTreeMap<String, PathBuf>,
+    /// What was built for it besides, by the name that it gets.
     programs: BTreeMap<String, PathBuf>,
     /// What it needs.
     pub(super) needs: Needs,
@@ -88,7 +91,7 @@ struct PackageMetadata {
     guest: BTreeMap<String, Needs>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Target {
     name: String,
     kind: Vec<String>,
@@ -99,6 +102,8 @@ struct Target {
 #[derive(Debug, Deserialize)]
 struct Message {
     target: Option<Target>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
     executable: Option<PathBuf>,
 }
 
@@ -145,7 +150,6 @@ impl Suite {
                     name: target.name.clone(),
                     package: package.manifest_path.with_file_name(""),
                     executable,
-                    binaries: BTreeMap::new(),
                     programs: BTreeMap::new(),
                     needs,
                     tests,
@@ -153,6 +157,7 @@ impl Suite {
             }
         }
         build_binaries(repository, &packages, &mut suites)?;
+        build_libraries(repository, &mut suites)?;
         let directory = repository.root().join("target/guest/programs");
         for suite in &mut suites {
             suite.compile(&directory)?;
@@ -168,7 +173,7 @@ impl Suite {
     /// Puts everything into an image.
     pub(super) fn pack(&self, image: &mut Image) -> Result<(), Trouble> {
         image.built(&format!("{TESTS}/{}", self.name), &self.executable)?;
-        for (name, path) in self.binaries.iter().chain(&self.programs) {
+        for (name, path) in &self.programs {
             image.built(&format!("{PROGRAMS}/{name}"), path)?;
         }
         for name in &self.needs.commands {
@@ -273,9 +278,30 @@ fn build_binaries(repository: &Repository, packages: &[Package], suites: &mut [S
         cargo.extend([format!("--package={}", package.name), format!("--bin={name}")]);
     }
     let built = run_cargo(repository, &cargo)?;
-    for suite in suites {
+    for suite in &mut *suites {
         for name in &suite.needs.binaries {
-            suite.binaries.insert(name.clone(), find(&built, "bin", name)?);
+            suite.programs.insert(name.clone(), find(&built, "bin", name)?);
+        }
+    }
+    Ok(())
+}
+
+/// Builds the shared libraries of every package that one of the suites asks for.
+fn build_libraries(repository: &Repository, suites: &mut [Suite]) -> Result<(), Trouble> {
+    for suite in suites {
+        for package in &suite.needs.libraries {
+            let cargo = ["build".to_owned(), format!("--package={package}"), "--lib".to_owned()];
+            let built = run_cargo(repository, &cargo)?;
+            let libraries =
+                built.iter().map(|(_, path)| path).filter(|path| path.extension().is_some_and(|e| e == "so"));
+            let before = suite.programs.len();
+            for library in libraries {
+                let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                suite.programs.insert(name, library.clone());
+            }
+            if suite.programs.len() == before {
+                return Err(Trouble(format!("guest: {package} has no shared library")));
+            }
         }
     }
     Ok(())
@@ -299,7 +325,13 @@ fn build(command: &mut Command) -> Result<Vec<(Target, PathBuf)>, Trouble> {
     }
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    Ok(messages.filter_map(|message| message.target.zip(message.executable)).collect())
+    let mut built = Vec::new();
+    for message in messages {
+        let Some(target) = message.target else { continue };
+        let libraries = message.filenames.into_iter().filter(|_| target.is("cdylib"));
+        built.extend(message.executable.into_iter().chain(libraries).map(|path| (target.clone(), path)));
+    }
+    Ok(built)
 }
 
 fn find(built: &[(Target, PathBuf)], kind: &str, name: &str) -> Result<PathBuf, Trouble> {

@@ -1,10 +1,14 @@
 //! Victims, attackers, and what comes of it when they meet.
 
+#![allow(dead_code, reason = "several test binaries share it and none uses all of it")]
+
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use envward_guest::Guest;
 use rustix::process::Pid;
 
 use crate::stage::case::Case;
@@ -117,12 +121,18 @@ impl Victim {
 
 /// Makes one attack on `pid`, by a process of its own.
 pub(super) fn attack(route: &str, pid: Pid, attacker: Attacker, needle: &[u8], directory: &PathBuf) -> Verdict {
-    let mut command = Command::new(stage().program("with"));
+    let mut words = vec![stage().program("with").into_os_string()];
     if let Some(uid) = attacker.uid() {
-        command.arg(format!("uid={uid}"));
+        words.push(format!("uid={uid}").into());
     }
-    let mut child = command
-        .arg("--")
+    words.push("--".into());
+    attack_below(&words, route, pid, needle, directory)
+}
+
+/// The same, by a process that `words` have started.
+pub(super) fn attack_below(words: &[OsString], route: &str, pid: Pid, needle: &[u8], directory: &PathBuf) -> Verdict {
+    let mut child = Command::new(&words[0])
+        .args(&words[1..])
         .arg(attacker_program())
         .args([route, &pid.as_raw_nonzero().to_string()])
         .current_dir(directory)
@@ -139,7 +149,7 @@ pub(super) fn attack(route: &str, pid: Pid, attacker: Attacker, needle: &[u8], d
         "leaked" => Verdict::Leaked,
         "not found" => Verdict::NotFound,
         denied if denied.starts_with("denied ") => Verdict::Denied,
-        other => panic!("{route} by {attacker:?}: {other:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        other => panic!("{words:?} {route}: {other:?}: {}", String::from_utf8_lossy(&output.stderr)),
     }
 }
 
@@ -159,6 +169,11 @@ pub(super) fn dynamic_program() -> PathBuf {
 pub(super) fn attacker_program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
+        let copy = stage().program("envward-attack");
+        if Guest::is_here() {
+            std::fs::copy(Guest::here().program("envward-attack"), &copy).expect("copy of the attacks");
+            return copy;
+        }
         let envward = PathBuf::from(env!("CARGO_BIN_EXE_envward"));
         let directory = envward.parent().expect("target directory");
         let mut cargo = Command::new(env!("CARGO"));
@@ -168,7 +183,6 @@ pub(super) fn attacker_program() -> PathBuf {
         }
         let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
         assert!(status.success(), "cargo build of the attacks");
-        let copy = stage().program("envward-attack");
         std::fs::copy(directory.join("envward-attack"), &copy).expect("copy of the attacks");
         copy
     };

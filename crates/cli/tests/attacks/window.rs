@@ -8,130 +8,56 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use envward_attack::{Observer, Sighting};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
-use super::victim::{Victim, attacker_program};
+use super::racer::{self, Race};
+use super::victim::Victim;
 use crate::stage::USER;
 use crate::stage::case::{Case, DIRECT_USER, FULL_USER, SEALED, SUPERVISED};
-use crate::stage::job::{Job, PATIENCE, Start, younger_descendants};
+use crate::stage::job::{PATIENCE, Start, younger_descendants};
 
 /// Starts in which the racer has its chance.
 const STARTS: usize = 80;
-
-struct Race(Job);
-
-impl Race {
-    /// A racer that also overwrites, if told where.
-    fn begin(overwrite: Option<&str>) -> Self {
-        let mut words = vec![attacker_program().into_os_string(), "race".into()];
-        if let Some(address) = overwrite {
-            words.extend([address.into(), "changed".into()]);
-        }
-        let mut job = Start::new(&DIRECT_USER, words).spawn();
-        assert_eq!(job.line(), "racing");
-        Self(job)
-    }
-
-    /// Whether the racer can still reach the memory of `pid`.
-    fn holds(&mut self, pid: Pid, address: &str) -> bool {
-        self.0.write(&format!("{} {address}\n", pid.as_raw_nonzero()));
-        match self.0.line().as_str() {
-            "held" => true,
-            "clear" => false,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Ends it; how many files it has opened.
-    fn end(mut self) -> usize {
-        self.0.close_input();
-        let line = self.0.line();
-        self.0.wait();
-        line.trim_start_matches("opened ").parse().expect("count")
-    }
-}
-
-/// In how many of the starts the racer got hold of the program.
-fn caught(case: &Case, what: &str) -> (usize, usize) {
-    let mut race = Race::begin(None);
-    let mut caught = 0;
-    for _ in 0..STARTS {
-        let victim = Victim::new(case, what);
-        caught += usize::from(race.holds(victim.pid, &victim.address));
-        victim.end();
-    }
-    (caught, race.end())
-}
 
 #[test]
 fn racer_catches_plain_programs() {
     // Most dumpable ones, and of those that close themselves at once a part: the window
     // exists, and the racer is fast enough for it.
-    let (open, opened) = caught(&DIRECT_USER, "hold");
+    let (open, opened) = racer::caught(STARTS, &DIRECT_USER, "hold");
     assert!(open >= STARTS / 4, "{open} of {STARTS}");
     assert!(opened >= STARTS, "{opened}");
-    let (sealing, _) = caught(&DIRECT_USER, "seal");
+    let (sealing, _) = racer::caught(STARTS, &DIRECT_USER, "seal");
     assert!(sealing > 0, "none of {STARTS} programs that close themselves was caught");
-    let (supervised, _) = caught(&SUPERVISED, "hold");
+    let (supervised, _) = racer::caught(STARTS, &SUPERVISED, "hold");
     assert!(supervised >= STARTS / 4, "{supervised} of {STARTS}");
 }
 
 #[test]
 fn racer_never_holds_a_first_program() {
     for case in [FULL_USER, SEALED] {
-        let (caught, _) = caught(&case, "hold");
+        let (caught, _) = racer::caught(STARTS, &case, "hold");
         assert_eq!(caught, 0, "{}: of {STARTS}", case.name);
     }
 }
 
-/// In how many of the starts the racer changed the program before it ran.
-fn changed(case: &Case, what: &str) -> usize {
-    let address = Victim::new(case, what).address;
-    let race = Race::begin(Some(&address));
-    let mut changed = 0;
-    for _ in 0..STARTS {
-        let victim = Victim::new(case, what);
-        changed += usize::from(!victim.intact);
-        victim.end();
-    }
-    race.end();
-    changed
-}
-
 #[test]
 fn racer_changes_plain_programs_before_they_run() {
-    let changed = changed(&DIRECT_USER, "seal");
+    let changed = racer::changed(STARTS, &DIRECT_USER, "seal");
     assert!(changed > 0, "none of {STARTS}");
 }
 
 #[test]
 fn racer_never_changes_a_first_program() {
     for case in [FULL_USER, SEALED] {
-        let changed = changed(&case, "hold");
+        let changed = racer::changed(STARTS, &case, "hold");
         assert_eq!(changed, 0, "{}: of {STARTS} programs were changed before they ran", case.name);
     }
-}
-
-/// In how many of the starts the racer got hold of the supervisor.
-fn supervisors_caught(case: &Case) -> usize {
-    let mut race = Race::begin(None);
-    let mut caught = 0;
-    for _ in 0..STARTS {
-        let victim = Victim::new(case, "hold");
-        let supervisor = victim.job.pid();
-        let maps = fs::read_to_string(format!("/proc/{}/maps", supervisor.as_raw_nonzero())).expect("maps");
-        let address = maps.split('-').next().expect("address").to_owned();
-        caught += usize::from(race.holds(supervisor, &address));
-        victim.end();
-    }
-    race.end();
-    caught
 }
 
 #[test]
 fn racer_never_holds_a_supervisor_with_the_capability() {
     // The kernel makes a process that gains privileges at exec non-dumpable from the start.
-    assert_eq!(supervisors_caught(&FULL_USER), 0, "of {STARTS}");
+    assert_eq!(racer::supervisors_caught(STARTS, &FULL_USER), 0, "of {STARTS}");
 }
 
 #[test]
@@ -139,14 +65,18 @@ fn racer_never_holds_a_supervisor_that_is_not_readable() {
     // So it does when the user may not read the executable: mode 0711, owned by root.
     for case in [SUPERVISED, SEALED] {
         let case = Case { binary: "envward-unreadable", ..case };
-        assert_eq!(supervisors_caught(&case), 0, "{}: of {STARTS}", case.name);
+        assert_eq!(racer::supervisors_caught(STARTS, &case), 0, "{}: of {STARTS}", case.name);
     }
 }
 
 #[test]
 fn racer_catches_a_supervisor_that_is_readable() {
     for case in [SUPERVISED, SEALED] {
-        assert!(supervisors_caught(&case) > 0, "{}: the table in SECURITY.md can be improved", case.name);
+        assert!(
+            racer::supervisors_caught(STARTS, &case) > 0,
+            "{}: the table in SECURITY.md can be improved",
+            case.name
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The copies are for the unprivileged users, who may not reach the build directory.
 
-#![allow(dead_code, unreachable_pub, reason = "two test binaries share the stage and neither uses all of it")]
+#![allow(dead_code, unreachable_pub, reason = "several test binaries share the stage and none uses all of it")]
 
 pub mod case;
 pub mod job;
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use envward_guest::Guest;
 
 /// The user that stands for an unprivileged service. It needs no passwd entry.
 pub const USER: u32 = 61_234;
@@ -57,10 +59,14 @@ impl Stage {
         stage
     }
 
-    /// Compiles C sources of `tests/programs` into `name`.
+    /// Compiles C sources of `tests/programs` into `name`; in a guest, takes what was packed.
     pub fn compile(&self, name: &str, sources: &[&str], options: &[&str]) -> PathBuf {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
         let target = self.program(name);
+        if Guest::is_here() {
+            fs::copy(Guest::here().program(name), &target).expect("copy of a packed program");
+            return target;
+        }
         let output = Command::new("cc")
             .args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
             .arg(&target)
@@ -73,7 +79,7 @@ impl Stage {
     }
 
     fn install(&self, name: &str) {
-        fs::copy(env!("CARGO_BIN_EXE_envward"), self.program(name)).expect("copy of envward");
+        fs::copy(envward(), self.program(name)).expect("copy of envward");
     }
 
     /// The path of a program on the stage.
@@ -97,6 +103,14 @@ impl Stage {
         fs::write(&path, "OTHER=unimportant\n").expect("env file");
         chown(&path, uid, uid).expect("chown env file");
         path
+    }
+}
+
+/// The binary under test.
+pub fn envward() -> PathBuf {
+    match Guest::is_here() {
+        true => Guest::here().program("envward"),
+        false => env!("CARGO_BIN_EXE_envward").into(),
     }
 }
 
