@@ -34,7 +34,7 @@ extern char **environ;
 
 static const char *self;
 static volatile int stop;
-static volatile long writes, reads, misses, torn, errors, duplicates, hangs;
+static volatile long writes, reads, misses, torn, errors, duplicates, mixed, hangs;
 
 /* Every variable of the test has its own name as its value, between marks. */
 static void set(const char *name)
@@ -57,16 +57,30 @@ static int is_whole(const char *entry)
 /* Writers. */
 
 /* What a program does besides: it uses memory and gives it back. An array that a library
- * reallocates grows into such memory, whose contents are not zero. */
+ * reallocates grows into such memory, whose contents are not zero, and leaves some behind
+ * that is used for something else at once. */
 static void use_memory(void)
 {
-	void *some[4];
-	for (int at = 0; at < 4; at++) {
-		some[at] = malloc(20000);
-		memset(some[at], 0xfb, 20000);
+	enum { SIZES = 12 };
+	void *some[SIZES];
+	for (int at = 0; at < SIZES; at++) {
+		size_t size = at < 4 ? 20000 : at * 200;
+		some[at] = malloc(size);
+		memset(some[at], 0xfb, size);
 	}
-	for (int at = 0; at < 4; at++)
+	for (int at = 0; at < SIZES; at++)
 		free(some[at]);
+}
+
+/* Two variables that always change together, the one that stands last first: at no instant is
+ * the number of the first one the greater. */
+static void step_pair(void)
+{
+	static int serial;
+	char value[16];
+	sprintf(value, "%d", ++serial);
+	if (setenv("PAIR_LAST", value, 1) || setenv("PAIR_FIRST", value, 1))
+		errors++;
 }
 
 static void grow(void)
@@ -75,7 +89,8 @@ static void grow(void)
 	for (int i = 0; i < 200 && !stop; i++, writes++) {
 		sprintf(name, "MX_GROW_%d", i);
 		set(name);
-		if (i % 50 == 0)
+		step_pair();
+		if (i % 10 == 0)
 			use_memory();
 	}
 	for (int i = 0; i < 200; i++, writes++) {
@@ -91,10 +106,12 @@ static void middle(void)
 	for (int i = 0; i < 20; i++, writes++) {
 		sprintf(name, "MX_FRONT_%d", i);
 		unsetenv(name);
+		step_pair();
 	}
 	for (int i = 0; i < 20; i++, writes++) {
 		sprintf(name, "MX_FRONT_%d", i);
 		set(name);
+		step_pair();
 	}
 }
 
@@ -104,7 +121,7 @@ static void grow_and_clear(void)
 	for (int i = 0; i < 200 && !stop; i++, writes++) {
 		sprintf(name, "MX_GROW_%d", i);
 		set(name);
-		if (i % 50 == 0)
+		if (i % 10 == 0)
 			use_memory();
 	}
 	clearenv();
@@ -204,6 +221,8 @@ static void judge(int status)
 		duplicates++;
 	else if (WEXITSTATUS(status) == 5)
 		torn++;
+	else if (WEXITSTATUS(status) == 6)
+		mixed++;
 	else if (WEXITSTATUS(status))
 		errors++;
 }
@@ -369,7 +388,12 @@ static void *watch(void *seconds)
 		}
 	}
 	stop = 1;
-	return 0;
+	/* The rest is over in a moment. The time is counted while the process runs. */
+	for (left = 200; left > 0; left--)
+		usleep(100000);
+	printf("hang at the end\n");
+	fflush(stdout);
+	_exit(9);
 }
 
 static int private_resolv_conf(char *path)
@@ -410,6 +434,7 @@ static int churn_beside(char **command)
 static int check(void)
 {
 	int probes = 0, others = 0;
+	const char *first = getenv("PAIR_FIRST"), *last = getenv("PAIR_LAST");
 	for (char **at = environ; *at; at++) {
 		probes += !strncmp(*at, "MX_PROBE=", 9);
 		others += !strncmp(*at, "MX_BESIDE=", 10);
@@ -421,7 +446,9 @@ static int check(void)
 				return 4;
 		}
 	}
-	return probes != 1 || others != 1 ? 3 : 0;
+	if (probes != 1 || others != 1 || !first || !last)
+		return 3;
+	return atoi(first) > atoi(last) ? 6 : 0;
 }
 
 int main(int argc, char **argv)
@@ -455,8 +482,15 @@ int main(int argc, char **argv)
 		sprintf(name, "MX_FRONT_%d", i);
 		set(name);
 	}
+	setenv("PAIR_FIRST", "0", 1);
 	set("MX_PROBE");
 	set("MX_BESIDE");
+	for (int i = 0; i < 30; i++) {
+		char name[32];
+		sprintf(name, "MX_BETWEEN_%d", i);
+		set(name);
+	}
+	setenv("PAIR_LAST", "0", 1);
 	/* In the C locale gettext does not look at the environment. */
 	if (!strcmp(row->name, "gettext"))
 		setlocale(LC_ALL, "C.UTF-8");
@@ -484,7 +518,7 @@ int main(int argc, char **argv)
 	pthread_join(threads[2], 0);
 	if (resolves)
 		unlink(path);
-	printf("writes=%ld reads=%ld misses=%ld torn=%ld errors=%ld duplicates=%ld hangs=%ld\n", writes, reads,
-	       misses, torn, errors, duplicates, hangs);
-	return misses || torn || errors || duplicates || hangs ? 2 : 0;
+	printf("writes=%ld reads=%ld misses=%ld torn=%ld errors=%ld duplicates=%ld mixed=%ld hangs=%ld\n", writes,
+	       reads, misses, torn, errors, duplicates, mixed, hangs);
+	return misses || torn || errors || duplicates || mixed || hangs ? 2 : 0;
 }

@@ -1,7 +1,7 @@
 //! The environment of the process, and what is learned when the library is loaded.
 
 use core::ffi::{c_char, c_int, c_void};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use envward_table::{Environment, Error};
 
@@ -15,16 +15,15 @@ unsafe extern "C" {
 // SAFETY: `environ` lives as long as the process and is what `Environment` asks for.
 pub(crate) static ENVIRONMENT: Environment = unsafe { Environment::new(&raw const environ) };
 
-/// Whether the program runs with privileges that its caller lacks (`AT_SECURE`).
-static SECURE: AtomicBool = AtomicBool::new(false);
+/// Whether the program runs with privileges that its caller lacks (`AT_SECURE`): 1 if not, 2
+/// if so, 0 as long as nobody has asked. Other libraries' constructors may ask before ours runs.
+static SECURE: AtomicU8 = AtomicU8::new(0);
 
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = loaded;
 
 extern "C" fn loaded() {
-    // SAFETY: no precondition.
-    SECURE.store(unsafe { libc::getauxval(libc::AT_SECURE) } != 0, Ordering::Relaxed);
     crate::secrets::recognise();
     ENVIRONMENT.prepare();
     crate::spawn::find_next();
@@ -33,7 +32,13 @@ extern "C" fn loaded() {
 
 /// Whether `secure_getenv` must find nothing.
 pub(crate) fn is_secure() -> bool {
-    SECURE.load(Ordering::Relaxed)
+    let mut known = SECURE.load(Ordering::Relaxed);
+    if known == 0 {
+        // SAFETY: no precondition.
+        known = 1 + u8::from(unsafe { libc::getauxval(libc::AT_SECURE) } != 0);
+        SECURE.store(known, Ordering::Relaxed);
+    }
+    known == 2
 }
 
 /// What `environ` points to.

@@ -31,6 +31,12 @@ pub(crate) unsafe extern "C" fn env_replace_all(envp: *mut *const c_char) {
             count += 1;
         }
         let result = ENVIRONMENT.replace_all(envp, count, |entry| {
+            if ENVIRONMENT.has_secrets() {
+                // It may be one, and is nobody's any more.
+                for at in 0..libc::strlen(entry) {
+                    entry.cast_mut().add(at).write_volatile(0);
+                }
+            }
             libc::free(entry.cast_mut().cast());
         });
         if status(result) == 0 {

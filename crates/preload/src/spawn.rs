@@ -110,13 +110,15 @@ unsafe extern "C" fn envward_posix_spawnp(
     unsafe { spawn_with(&SPAWNP, pid, file, actions, attributes, argv, envp) }
 }
 
-/// popen(3): returns when the shell was executed, so nothing is used again that long.
+/// popen(3).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
-    if crate::secrets::must_hand_on() {
-        // SAFETY: as the caller's.
-        return unsafe { crate::stream::open(command, mode) };
+    // SAFETY: as the caller's.
+    if let Some(stream) = unsafe { crate::stream::open(command, mode) } {
+        return stream;
     }
+    // More streams are open than we can keep account of. libc's function passes the array that
+    // is published; it returns when the shell was executed, so nothing is used again that long.
     let Some(address) = POPEN.get() else {
         set_errno(libc::ENOSYS);
         return ptr::null_mut();
@@ -150,8 +152,6 @@ unsafe extern "C" fn envward_wordexp(words: *const c_char, result: *mut c_void, 
     let Some(address) = WORDEXP.get() else {
         return libc::ENOSYS;
     };
-    // libc would pass the secrets as strings to the shell of a command substitution.
-    let flags = if crate::secrets::must_hand_on() { flags | WRDE_NOCMD } else { flags };
     // libc would pass the secrets as strings to the shell of a command substitution.
     let flags = if crate::secrets::must_hand_on() { flags | WRDE_NOCMD } else { flags };
     // SAFETY: libc's function of this name has this type; as the caller's.

@@ -1,5 +1,5 @@
-//! `popen` and `pclose` for programs with delivered secrets: libc's would pass them to the
-//! shell as strings.
+//! `popen` and `pclose`. libc's would pass the shell the array that `environ` points to, which
+//! is not of one instant, and delivered secrets as strings.
 
 use core::ffi::{c_char, c_int};
 use core::mem::MaybeUninit;
@@ -7,66 +7,95 @@ use core::ptr;
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use crate::environment::{current_array, errno, set_errno};
+use crate::secrets::must_hand_on;
 
 /// Streams that may be open at a time.
-const STREAMS: usize = 64;
+const STREAMS: usize = 256;
 
-/// An open stream and its shell. The place is taken by the stream's pointer.
+/// An open stream and its shell. The place is taken by the stream's pointer, or by
+/// [`reserved`] before there is one.
 struct Open {
     stream: AtomicPtr<libc::FILE>,
     child: AtomicI32,
+    descriptor: AtomicI32,
 }
 
-static OPEN: [Open; STREAMS] =
-    [const { Open { stream: AtomicPtr::new(ptr::null_mut()), child: AtomicI32::new(0) } }; STREAMS];
+static OPEN: [Open; STREAMS] = [const {
+    Open { stream: AtomicPtr::new(ptr::null_mut()), child: AtomicI32::new(0), descriptor: AtomicI32::new(-1) }
+}; STREAMS];
 
-/// popen(3); the descriptor is closed in other programs, whatever `mode` says about it.
+fn reserved() -> *mut libc::FILE {
+    ptr::without_provenance_mut(1)
+}
+
+/// Takes a place, if there is one.
+fn reserve() -> Option<&'static Open> {
+    OPEN.iter().find(|open| {
+        open.stream.compare_exchange(ptr::null_mut(), reserved(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    })
+}
+
+/// popen(3): the stream, or null with `errno` set. `None` when the caller should ask libc.
 ///
 /// # Safety
 /// Both are strings.
-pub(crate) unsafe fn open(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
+pub(crate) unsafe fn open(command: *const c_char, mode: *const c_char) -> Option<*mut libc::FILE> {
     // SAFETY: the caller passes strings; descriptors and buffers are our own.
     unsafe {
-        let reads = *mode == b'r'.cast_signed();
-        if !reads && *mode != b'w'.cast_signed() {
+        let (first, second) = (*mode.cast::<u8>(), *mode.cast::<u8>().add(1));
+        let closes = second == b'e';
+        let end = if closes { *mode.cast::<u8>().add(2) } else { second };
+        if !matches!(first, b'r' | b'w') || end != 0 {
             set_errno(libc::EINVAL);
-            return ptr::null_mut();
+            return Some(ptr::null_mut());
         }
+        let Some(place) = reserve() else {
+            if !must_hand_on() {
+                return None;
+            }
+            set_errno(libc::EMFILE);
+            return Some(ptr::null_mut());
+        };
+        let stream = open_at(place, command, first == b'r', closes);
+        place.stream.store(stream, Ordering::Release);
+        if !stream.is_null() {
+            // One at this address that was closed by `fclose` is gone.
+            for other in OPEN.iter().filter(|other| !ptr::eq(*other, place)) {
+                let _ = other.stream.compare_exchange(stream, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+            }
+        }
+        Some(stream)
+    }
+}
+
+unsafe fn open_at(place: &Open, command: *const c_char, reads: bool, closes: bool) -> *mut libc::FILE {
+    // SAFETY: as `open`.
+    unsafe {
         let mut ends = [0; 2];
         if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
             return ptr::null_mut();
         }
         let (ours, theirs, standard) = if reads { (ends[0], ends[1], 1) } else { (ends[1], ends[0], 0) };
-        let child = start(command, theirs, standard);
-        libc::close(theirs);
-        let stream =
-            if child > 0 { libc::fdopen(ours, if reads { c"r" } else { c"w" }.as_ptr()) } else { ptr::null_mut() };
-        let place = if stream.is_null() {
-            None
-        } else {
-            OPEN.iter().find(|open| {
-                open.stream.compare_exchange(ptr::null_mut(), stream, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-            })
-        };
-        match place {
-            Some(open) => {
-                open.child.store(child, Ordering::Release);
-                stream
+        let stream = libc::fdopen(ours, if reads { c"r" } else { c"w" }.as_ptr());
+        let child = if stream.is_null() { -1 } else { start(command, theirs, standard) };
+        let kept = errno();
+        if child >= 0 {
+            if !closes {
+                libc::fcntl(ours, libc::F_SETFD, 0);
             }
-            None => {
-                let kept = if stream.is_null() { errno() } else { libc::EMFILE };
-                if stream.is_null() {
-                    libc::close(ours);
-                } else {
-                    libc::fclose(stream);
-                }
-                if child > 0 {
-                    wait(child);
-                }
-                set_errno(kept);
-                ptr::null_mut()
-            }
+            place.child.store(child, Ordering::Relaxed);
+            place.descriptor.store(ours, Ordering::Relaxed);
+            libc::close(theirs);
+            return stream;
         }
+        if stream.is_null() {
+            libc::close(ours);
+        } else {
+            libc::fclose(stream);
+        }
+        libc::close(theirs);
+        set_errno(kept);
+        ptr::null_mut()
     }
 }
 
@@ -76,6 +105,15 @@ unsafe fn start(command: *const c_char, theirs: c_int, standard: c_int) -> c_int
     unsafe {
         let mut actions = MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
         libc::posix_spawn_file_actions_init(actions.as_mut_ptr());
+        // A shell does not have the streams to the others.
+        for other in &OPEN {
+            let stream = other.stream.load(Ordering::Acquire);
+            let descriptor = other.descriptor.load(Ordering::Relaxed);
+            // A stream that the program closed by `fclose` may have left its number to ours.
+            if !stream.is_null() && stream != reserved() && descriptor >= 0 && descriptor != theirs {
+                libc::posix_spawn_file_actions_addclose(actions.as_mut_ptr(), descriptor);
+            }
+        }
         libc::posix_spawn_file_actions_adddup2(actions.as_mut_ptr(), theirs, standard);
         let argv = [c"sh".as_ptr(), c"-c".as_ptr(), c"--".as_ptr(), command, ptr::null()];
         let mut child = 0;
@@ -102,7 +140,8 @@ unsafe fn start(command: *const c_char, theirs: c_int, standard: c_int) -> c_int
 /// The stream is open.
 pub(crate) unsafe fn close(stream: *mut libc::FILE) -> Option<c_int> {
     let open = OPEN.iter().find(|open| ptr::eq(open.stream.load(Ordering::Acquire), stream))?;
-    let child = open.child.load(Ordering::Acquire);
+    let child = open.child.load(Ordering::Relaxed);
+    open.descriptor.store(-1, Ordering::Relaxed);
     open.stream.store(ptr::null_mut(), Ordering::Release);
     // SAFETY: the caller's stream, closed once.
     unsafe { libc::fclose(stream) };

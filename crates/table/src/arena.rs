@@ -55,6 +55,7 @@ struct Chunk {
 }
 
 /// Blocks by size class, from chunks of growing size.
+#[repr(C)]
 pub(crate) struct Arena {
     /// Whether the memory is locked and left out of dumps.
     locked: bool,
@@ -98,6 +99,7 @@ const fn class_for(bytes: usize) -> usize {
 }
 
 /// A stack of blocks whose head carries a counter, against a block that left and came back.
+#[repr(transparent)]
 pub(crate) struct Stack(Word64);
 
 impl Stack {
@@ -150,6 +152,7 @@ impl Stack {
 
 /// A stack that only the owner of the writers' lock uses, and never a nested mutation: no
 /// locked operations. Whole at every instant, for the child of a fork.
+#[repr(transparent)]
 pub(crate) struct OwnStack(Pointer<Block>);
 
 impl OwnStack {
@@ -236,6 +239,14 @@ impl Arena {
         if let Some(free) = self.own_free.get(class) {
             // SAFETY: the caller's promise.
             unsafe { free.push(block) };
+        }
+    }
+
+    /// Gives the writers' own free blocks up for ever.
+    #[cold]
+    pub(crate) fn forget_own(&self) {
+        for free in &self.own_free {
+            free.take();
         }
     }
 
@@ -477,6 +488,18 @@ impl Block {
     pub(crate) fn unlist(&self) -> bool {
         let state = self.state.fetch_and(!LISTED, AcqRel);
         state & (COUNT | IMMORTAL) == 0
+    }
+
+    /// Keeps a string that was given up on a list; false when it was revived and is in use.
+    pub(crate) fn relist(&self) -> bool {
+        let mut state = self.state.load(Acquire);
+        loop {
+            let free = state & (COUNT | IMMORTAL) == 0;
+            match self.state.replace(state, if free { state } else { state & !LISTED }) {
+                Ok(_) => return free,
+                Err(now) => state = now,
+            }
+        }
     }
 
     /// Makes the string live for ever; false when it was given up.

@@ -24,9 +24,10 @@ pub enum Error {
 }
 
 /// Keeps what readers need apart from what writers write.
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub(crate) struct Apart<T>(pub(crate) T);
 
+#[repr(C)]
 pub(crate) struct Shared {
     /// The variable that holds the array: `environ`.
     cell: *const Pointer<Slot>,
@@ -41,7 +42,10 @@ pub(crate) struct Shared {
 
 /// An environment: the variable `environ`, and what is known about the array it points to.
 ///
-/// A process has one, made with the address of `environ`; tests make others.
+/// A process has one, made with the address of `environ`; tests make others. Laid out as C does
+/// it, like all that it consists of: a program and `libenvward.so`, perhaps of other compilers,
+/// share one.
+#[repr(C)]
 pub struct Environment {
     pub(crate) shared: Apart<Shared>,
     pub(crate) arena: Apart<Arena>,

@@ -16,6 +16,7 @@ const WAITERS: usize = 1;
 const SPINS: usize = 40;
 
 /// The lock.
+#[repr(C)]
 pub(crate) struct Lock {
     word: Pointer<Word>,
     /// Outside the wiped page: still set in a child that was forked inside a mutation.

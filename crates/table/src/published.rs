@@ -48,6 +48,7 @@ pub(crate) struct Published {
 }
 
 /// Tables that may be used again, by capacity.
+#[repr(transparent)]
 pub(crate) struct Tables([Stack; 48]);
 
 impl Tables {
@@ -160,6 +161,11 @@ impl Published {
         self.used.store(0, Relaxed);
         self.array.store(own, Relaxed);
         true
+    }
+
+    /// Whether the table has no array of its own.
+    pub(crate) fn is_borrowed(&self) -> bool {
+        self.own.load(Relaxed).is_null()
     }
 
     /// Whether an entry has no `=`.

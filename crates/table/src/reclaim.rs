@@ -1,13 +1,17 @@
 //! Giving memory up, and using it again when nobody can be looking at it any more.
 //!
 //! What is given up goes on a list (`young`). When the list is long enough it becomes `old`,
-//! and what was old becomes free. Between the two lies the quarantine: a quarter of a second,
-//! or, in a process with one thread, just another list's worth of changes. While a snapshot is
-//! open nothing becomes free.
+//! and what was old becomes free. Between the two lies the quarantine: a quarter of a second
+//! in which the process ran, or, in a process with one thread, just another list's worth of
+//! changes. While a snapshot is open nothing becomes free.
+//!
+//! Values of secrets are wiped as they are given up and not when they become free, which may
+//! be never; but not before the snapshots that were open then are closed.
 #![expect(unsafe_code, reason = "recycles raw memory")]
 
 use core::ffi::c_char;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use core::sync::atomic::fence;
 
 use crate::arena::{Block, IMMORTAL, INTERNED, LISTED, OwnStack};
 use crate::environment::Environment;
@@ -23,6 +27,9 @@ const TURN: usize = 96 << 10;
 const LIMIT: usize = 16 << 20;
 /// Milliseconds between the last use and the next in a process with several threads.
 const QUARANTINE: u64 = 250;
+/// The quarantine is counted in so many milliseconds, so that a time in which the process was
+/// stopped, and with it a reader in the middle of its work, counts as one of them at most.
+const TICK: u64 = 25;
 /// Entries of one bucket that a search for an interned string looks at.
 const SEARCHED: usize = 64;
 
@@ -30,6 +37,7 @@ const SEARCHED: usize = 64;
 ///
 /// Each list is two: what the owner of the writers' lock gave up, and what anybody else did
 /// (a last `env_release`, a handler). The blocks of each are used again by the same.
+#[repr(C)]
 pub(crate) struct Quarantine {
     young: OwnStack,
     young_shared: Pointer<Block>,
@@ -37,8 +45,12 @@ pub(crate) struct Quarantine {
     check_at: Word,
     old: Pointer<Block>,
     old_shared: Pointer<Block>,
-    old_since: Word64,
+    /// Ticks since the old list was made, and when the last one was.
+    ticks: Word64,
+    ticked: Word64,
     pins: Word,
+    /// Strings of secrets that were given up while a snapshot was open.
+    unwiped: Pointer<Block>,
 }
 
 impl Quarantine {
@@ -50,36 +62,74 @@ impl Quarantine {
             check_at: Word::new(TURN),
             old: Pointer::null(),
             old_shared: Pointer::null(),
-            old_since: Word64::new(0),
+            ticks: Word64::new(0),
+            ticked: Word64::new(0),
             pins: Word::new(0),
+            unwiped: Pointer::null(),
         }
-    }
-
-    /// Keeps everything that is readable now from being used again, until [`Self::unpin`].
-    pub(crate) fn pin(&self) {
-        self.pins.fetch_add(1, AcqRel);
-    }
-
-    /// Ends a [`Self::pin`].
-    pub(crate) fn unpin(&self) {
-        self.pins.fetch_sub(1, AcqRel);
     }
 }
 
 impl Environment {
+    /// Keeps everything that can be read in the environment now readable, whatever is changed,
+    /// until [`Self::unpin`].
+    pub fn pin(&self) {
+        self.quarantine.pins.fetch_add(1, AcqRel);
+        self.pinned();
+    }
+
+    /// Orders a pin before the reading that it is for, as [`Self::retire_secret`] expects.
+    #[inline]
+    pub(crate) fn pinned(&self) {
+        if self.has_secrets() {
+            fence(SeqCst);
+        }
+    }
+
+    /// Ends a [`Self::pin`].
+    pub fn unpin(&self) {
+        self.quarantine.pins.fetch_sub(1, AcqRel);
+        self.unpinned();
+    }
+
+    /// Does what a snapshot kept from being done, if there is none any more.
+    #[inline]
+    pub(crate) fn unpinned(&self) {
+        if self.has_secrets() {
+            fence(SeqCst);
+            self.wipe_late();
+        }
+    }
+
     /// Takes the writers' lock and mends what a fork left.
     #[inline]
     pub(crate) fn begin(&self) -> Option<Guard<'_>> {
         if self.quarantine.young_bytes.load(Relaxed) > LIMIT {
             self.throttle();
         }
+        self.enter()
+    }
+
+    #[inline]
+    fn enter(&self) -> Option<Guard<'_>> {
         let guard = self.lock.0.enter()?;
         if guard.entry == Entry::Orphaned {
-            // The lists may have been half freed when the process forked.
-            self.quarantine.old.store(core::ptr::null_mut(), Relaxed);
-            self.quarantine.old_shared.store(core::ptr::null_mut(), Relaxed);
+            self.mend(&guard);
         }
         Some(guard)
+    }
+
+    /// Gives up what a mutation that `fork` cut off may have been working on: the lists that
+    /// only the owner of the lock uses, and the table. If a handler above the mutation forked
+    /// and returns in the child, the mutation goes on there, and finds another table.
+    #[cold]
+    fn mend(&self, guard: &Guard<'_>) {
+        let quarantine = &self.quarantine;
+        quarantine.old.store(core::ptr::null_mut(), Relaxed);
+        quarantine.old_shared.store(core::ptr::null_mut(), Relaxed);
+        quarantine.young.take();
+        self.arena.0.forget_own();
+        self.renew(guard);
     }
 
     /// Ends a mutation: the place where quarantined memory is turned over.
@@ -101,8 +151,13 @@ impl Environment {
             return;
         }
         let now = host::milliseconds();
-        let waited = now.wrapping_sub(quarantine.old_since.load(Relaxed)) >= QUARANTINE;
-        if !waited && !host::alone() {
+        if now.wrapping_sub(quarantine.ticked.load(Relaxed)) >= TICK {
+            quarantine.ticked.store(now, Relaxed);
+            quarantine.ticks.store(quarantine.ticks.load(Relaxed) + 1, Relaxed);
+        }
+        let waited = quarantine.ticks.load(Relaxed) >= QUARANTINE / TICK;
+        // The reader of a process with one thread may be below this signal handler.
+        if !waited && (!host::alone() || host::may_be_in_handler()) {
             return;
         }
         for (old, own) in [(&quarantine.old, true), (&quarantine.old_shared, false)] {
@@ -125,7 +180,8 @@ impl Environment {
         quarantine.old_shared.store(shared, Relaxed);
         quarantine.young_bytes.store(0, Relaxed);
         quarantine.check_at.store(TURN, Relaxed);
-        quarantine.old_since.store(now, Relaxed);
+        quarantine.ticked.store(now, Relaxed);
+        quarantine.ticks.store(0, Relaxed);
     }
 
     /// Whether a snapshot is open.
@@ -139,7 +195,7 @@ impl Environment {
     fn throttle(&self) {
         for _ in 0..=QUARANTINE {
             {
-                let Some(guard) = self.lock.0.enter() else {
+                let Some(guard) = self.enter() else {
                     return;
                 };
                 if guard.entry == Entry::Nested || self.is_pinned() {
@@ -182,8 +238,8 @@ impl Environment {
         // SAFETY: blocks stay mapped.
         let room = unsafe { (*block).room() };
         // SAFETY: as above.
-        if unsafe { (*block).is_locked } {
-            Self::wipe(block);
+        if unsafe { (*block).is_locked } && !self.retire_secret(block) {
+            return;
         }
         // A lost update only delays a turn.
         let bytes = quarantine.young_bytes.load(Relaxed);
@@ -193,20 +249,64 @@ impl Environment {
             unsafe { quarantine.young.push(block) };
             return;
         }
-        let mut head = quarantine.young_shared.load(Relaxed);
+        Self::list(&quarantine.young_shared, block);
+    }
+
+    /// Puts a block on a list that any thread may put blocks on.
+    fn list(on: &Pointer<Block>, block: *mut Block) {
+        let mut head = on.load(Relaxed);
         loop {
-            // SAFETY: blocks stay mapped; this one is ours until it is listed.
+            // SAFETY: blocks stay mapped; this one is the caller's until it is listed.
             unsafe { (*block).next.store(head, Relaxed) };
-            match quarantine.young_shared.replace(head, block) {
+            match on.replace(head, block) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
         }
     }
 
+    /// Wipes the value of a secret that was given up. False when it stands in a snapshot that
+    /// is open: then it is wiped and retired when that is closed.
+    #[cold]
+    fn retire_secret(&self, block: *mut Block) -> bool {
+        // A snapshot that holds the string was pinned before the string left the array; with
+        // the fence in `pinned` either the pin is seen here or the string was not seen there.
+        fence(SeqCst);
+        if !self.is_pinned() {
+            Self::wipe(block);
+            return true;
+        }
+        Self::list(&self.quarantine.unwiped, block);
+        // The snapshot may have been closed before the string was listed.
+        fence(SeqCst);
+        self.wipe_late();
+        false
+    }
+
+    /// Wipes what could not be wiped while a snapshot was open, if none is.
+    #[cold]
+    fn wipe_late(&self) {
+        if self.quarantine.unwiped.load(Relaxed).is_null() || self.is_pinned() {
+            return;
+        }
+        let mut block = self.quarantine.unwiped.swap(core::ptr::null_mut(), AcqRel);
+        while !block.is_null() {
+            // SAFETY: listed blocks were given up by their last user; one that a snapshot
+            // handed out again is its new holder's.
+            unsafe {
+                let next = (*block).next.load(Relaxed);
+                if (*block).relist() {
+                    Self::wipe(block);
+                    Self::list(&self.quarantine.young_shared, block);
+                }
+                block = next;
+            }
+        }
+    }
+
     /// Overwrites the value of a secret that nobody holds any more. At once and not after the
-    /// quarantine, which may never end: a reader inside libc that is late by that much sees
-    /// the variable empty.
+    /// quarantine: a reader inside libc, or one that walks `environ`, may see it empty if it
+    /// found the string just before it was replaced.
     #[cold]
     fn wipe(block: *mut Block) {
         let text = Block::payload(block);
@@ -227,7 +327,9 @@ impl Environment {
     /// # Safety
     /// The table was unpublished by the caller.
     pub(crate) unsafe fn retire_table(&self, table: *mut Published, abandon_array: bool, own: bool) {
-        if table.is_null() {
+        // SAFETY: tables stay mapped. One over an array that is not its own is not used again:
+        // a reader that is late would look for its new slots in that array, which ends earlier.
+        if table.is_null() || unsafe { (*table).is_borrowed() } {
             return;
         }
         // SAFETY: tables stay mapped; the caller's promise.

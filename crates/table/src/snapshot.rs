@@ -125,17 +125,6 @@ impl Environment {
         }
     }
 
-    /// Keeps everything that can be read in the environment now readable, whatever is changed,
-    /// until [`Self::unpin`].
-    pub fn pin(&self) {
-        self.quarantine.pin();
-    }
-
-    /// Ends a [`Self::pin`].
-    pub fn unpin(&self) {
-        self.quarantine.unpin();
-    }
-
     /// Whether a string of a pinned snapshot stays as it is: it is the table's or the
     /// kernel's, not the program's.
     pub fn is_stable(&self, entry: *const c_char) -> bool {
@@ -147,6 +136,7 @@ impl Environment {
         let me = thread_id();
         let inside = &self.iter.0;
         let iter = if !inside.is_open() && inside.owner.replace(0, me).is_ok() {
+            self.pinned();
             ptr::from_ref(inside).cast_mut()
         } else {
             let block = self.arena.0.take(size_of::<Iter>());
@@ -338,6 +328,7 @@ impl Environment {
         self.drop_overflow(open);
         if ptr::eq(open, &self.iter.0) {
             open.owner.store(0, Release);
+            self.unpinned();
         } else {
             self.unpin();
             // SAFETY: an iteration that is not the inside one is the payload of a block.

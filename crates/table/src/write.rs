@@ -492,6 +492,24 @@ impl Environment {
         }
     }
 
+    /// Publishes a copy of the current table in its place. Without memory nothing happens.
+    pub(crate) fn renew(&self, guard: &Guard<'_>) {
+        loop {
+            let Ok(table) = self.adopt(guard) else { return };
+            if table.is_null() {
+                return;
+            }
+            // SAFETY: the current table, and a complete one made from it.
+            unsafe {
+                let array = (*table).array.load(Relaxed);
+                let Ok(fresh) = self.rebuild(guard, table, None, 0) else { return };
+                if self.publish(guard, table, array, fresh, false).is_ok() {
+                    return;
+                }
+            }
+        }
+    }
+
     /// Notes that readers can see another state. If a nested mutation's note is lost in this
     /// one, both changes came before it.
     #[inline]
@@ -698,7 +716,8 @@ impl Environment {
         // SAFETY: the caller passes a string.
         unsafe {
             let length = crate::host::length(text);
-            let block = self.fresh_string(length, false);
+            let secret = self.has_secrets() && Name::of_entry(text).is_some_and(|name| self.is_secret_name(&name));
+            let block = if secret { self.fresh_secret(length) } else { self.fresh_string(length, false) };
             if block.is_null() {
                 return ptr::null();
             }

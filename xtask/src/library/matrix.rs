@@ -91,7 +91,8 @@ fn alone(program: &Path, row: &str) -> Result<String, Trouble> {
 
 fn once(program: &Path, row: &str, seconds: u32, library: Option<&Path>) -> Result<Outcome, Trouble> {
     let mut command = Command::new("timeout");
-    command.arg("--signal=KILL").arg((seconds + 30).to_string());
+    // The program watches itself; this is for one that is stopped or starved for a while.
+    command.arg("--signal=KILL").arg((seconds + 200).to_string());
     if let Some(library) = library {
         command.arg("env").arg(format!("LD_PRELOAD={}", library.display()));
     }
