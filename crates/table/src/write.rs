@@ -391,6 +391,8 @@ impl Environment {
             let in_place = guard.entry != Entry::Nested && !table.is_null() && (slot != NONE || (*table).has_room());
             if in_place {
                 let aliased = self.is_foreign(entry);
+                // That of a mutation below this one: in the child of a handler that forked.
+                let below = (self.intent.load(Relaxed), self.intent_seen.load(Relaxed));
                 // In this order: what was seen until now was seen of an earlier entry.
                 self.intent.store(entry, Relaxed);
                 self.intent_seen.store(0, Relaxed);
@@ -414,9 +416,11 @@ impl Environment {
                 };
                 // A nested mutation has replaced the array. If it copied our entry, the store
                 // came first and is done (and perhaps undone by now); if not, it was in vain.
-                if (self.shared.0.current.load(Acquire) != table || self.cell().load(Acquire) != array)
-                    && self.intent_seen.load(Relaxed) == 0
-                {
+                let replaced = self.shared.0.current.load(Acquire) != table || self.cell().load(Acquire) != array;
+                let seen = self.intent_seen.load(Relaxed) != 0;
+                self.intent.store(below.0, Relaxed);
+                self.intent_seen.store(below.1, Relaxed);
+                if replaced && !seen {
                     return Ok(Err(Stale));
                 }
                 self.changed();

@@ -147,6 +147,75 @@ fn a_child_forked_at_any_point_may_mutate() {
     }
 }
 
+/// A handler forks, changes something in the child and returns there: the interrupted mutation
+/// goes on in the child as well.
+#[test]
+fn a_child_forked_by_a_handler_may_return_from_it() {
+    for (name, operation) in &OPERATIONS[..6] {
+        let mut at = 1;
+        loop {
+            let fixture = Rc::new(start());
+            let inner = Rc::clone(&fixture);
+            let parent = std::process::id();
+            let ran = hook::interrupted(
+                at,
+                move || {
+                    // SAFETY: the child calls this crate and system calls only.
+                    let child = unsafe { libc::fork() };
+                    if child == 0 {
+                        // SAFETY: no precondition; the alarm ends a child that hangs.
+                        unsafe { libc::alarm(60) };
+                        for round in 0..3 {
+                            inner.set(&std::format!("CHILD_{round}"), "x").unwrap();
+                            inner.set("A", &std::format!("{round}")).unwrap();
+                        }
+                        return;
+                    }
+                    let mut status = 0;
+                    // SAFETY: our own child.
+                    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+                    assert_eq!(status, 0, "the forked child failed: {name} at {at}");
+                },
+                || operation(&fixture),
+            );
+            if std::process::id() != parent {
+                let well = child_went_on(&fixture, name);
+                // SAFETY: ends the child without running the parent's handlers.
+                unsafe { libc::_exit(if well { 0 } else { 1 }) };
+            }
+            if !ran {
+                break;
+            }
+            at += 1;
+        }
+        assert!(at > 5, "{name} was hardly interrupted");
+    }
+}
+
+fn child_went_on(fixture: &Fixture, name: &str) -> bool {
+    let all = fixture.walk();
+    let names: std::collections::BTreeSet<_> = all.iter().map(|entry| entry.split_once('=').unwrap().0).collect();
+    // `clear` may come after all that the handler did.
+    let kept = name == "clear-and-set"
+        || fixture.get("P").as_deref() == Some("permanent")
+            && fixture.get("A").as_deref() == Some("2")
+            && (0..3).all(|round| fixture.look(&std::format!("CHILD_{round}")).as_deref() == Some("x"));
+    let done = match name {
+        "overwrite" => fixture.get("B").as_deref() == Some("outer-value"),
+        "append" => fixture.get("NEW").as_deref() == Some("outer"),
+        "append-same" => fixture.get("BOTH").as_deref() == Some("outer"),
+        "remove" => fixture.get("C").is_none(),
+        "clear-and-set" => fixture.get("AFTER").as_deref() == Some("clear"),
+        _ => true,
+    };
+    // The lists of free memory are whole: nothing is given out twice.
+    for round in 0..20 {
+        fixture.set(&std::format!("LATE_{round}"), "late").unwrap();
+    }
+    let late = (0..20).all(|round| fixture.get(&std::format!("LATE_{round}")).as_deref() == Some("late"));
+    names.len() == all.len() && kept && done && late
+}
+
 fn child_mutates(fixture: &Fixture) -> bool {
     let permanent = fixture.get("P");
     let cleared = permanent.is_none();

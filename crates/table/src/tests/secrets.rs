@@ -81,3 +81,57 @@ fn copies_of_secrets_are_known() {
         assert_eq!(unsafe { fixture.env.is_secret(entry.as_ptr()) }, is_secret, "{entry:?}");
     }
 }
+
+/// The string of a snapshot is as it was, however long the snapshot is open; then it is wiped.
+#[test]
+fn a_secret_is_not_wiped_under_an_open_snapshot() {
+    let (fixture, ..) = delivered();
+    fixture.set("SECRET_ONE", "second-value").unwrap();
+    // SAFETY: the entries are held or pinned as long as they must be whole; after that the arena
+    // lets them be read.
+    unsafe {
+        let iter = fixture.env.iterate();
+        fixture.env.pin();
+        let mut snapshot = [core::ptr::null_mut(); 8];
+        fixture.env.capture(snapshot.as_mut_ptr(), 8).unwrap();
+        fixture.set("SECRET_ONE", "third").unwrap();
+        assert_eq!(CStr::from_ptr(snapshot[1]), c"SECRET_ONE=second-value");
+        fixture.env.unpin();
+        // The iteration still has it, and keeps it when it is handed out.
+        assert_eq!(CStr::from_ptr(fixture.env.next_entry(iter)), c"PLAIN=x");
+        let held = fixture.env.next_entry(iter);
+        assert_eq!(CStr::from_ptr(held), c"SECRET_ONE=second-value");
+        fixture.env.close(iter);
+        assert_eq!(CStr::from_ptr(held), c"SECRET_ONE=second-value");
+        fixture.env.release(held);
+        assert_eq!(CStr::from_ptr(held), c"SECRET_ONE=");
+        // One that nobody was given is wiped when the last snapshot goes.
+        fixture.env.pin();
+        fixture.env.pin();
+        fixture.env.capture(snapshot.as_mut_ptr(), 8).unwrap();
+        fixture.set("SECRET_ONE", "fourth").unwrap();
+        fixture.env.unpin();
+        assert_eq!(CStr::from_ptr(snapshot[1]), c"SECRET_ONE=third");
+        fixture.env.unpin();
+        assert_eq!(CStr::from_ptr(snapshot[1]), c"SECRET_ONE=");
+    }
+    assert_eq!(fixture.get("SECRET_ONE").as_deref(), Some("fourth"));
+}
+
+#[test]
+fn secrets_are_locked_however_they_are_stored() {
+    let (fixture, ..) = delivered();
+    let fresh = [c"SECRET_ONE=replaced".as_ptr(), c"PLAIN=z".as_ptr()];
+    // SAFETY: strings, which the environment copies.
+    unsafe { fixture.env.replace_all(fresh.as_ptr(), 2, |_| ()).unwrap() };
+    let block = |name: &CStr| fixture.env.block_of(entry_of(&fixture, name));
+    // SAFETY: entries of the environment that it copied.
+    unsafe {
+        assert!((*block(c"SECRET_ONE")).is_locked);
+        assert!(!(*block(c"PLAIN")).is_locked);
+    }
+    fixture.env.clear().unwrap();
+    fixture.set("SECRET_TWO", "after everything was cleared").unwrap();
+    // SAFETY: as above.
+    assert!(unsafe { (*block(c"SECRET_TWO")).is_locked });
+}
