@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <envward.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -218,8 +219,9 @@ static void children_get_it(void)
 	FILE *stream = popen(arguments[2], "r");
 	CHECK(stream);
 	spawned_sees(pclose(stream));
-	for (int which = 0; which < 9; which++) {
-		if (!(child = fork())) {
+	for (int which = 0; which < 13; which++) {
+		int shell = open("/bin/sh", O_RDONLY | O_CLOEXEC);
+		if (which >= 10 ? !(child = vfork()) : !(child = fork())) {
 			char *const only[] = { "CHILD=yes", 0 };
 			char *const nothing[] = { 0 };
 			switch (which) {
@@ -237,12 +239,19 @@ static void children_get_it(void)
 					execve("/bin/sh", arguments, nothing);
 				wait(&status);
 				_exit(WEXITSTATUS(status) == 1 ? 7 : 9);
+			case 9: fexecve(shell, arguments, environ); break;
+			case 10: execvp("sh", arguments); break;
+			case 11: execlp("sh", "sh", "-c", arguments[2], (char *)0); break;
+			case 12: fexecve(shell, arguments, only); break;
 			}
 			_exit(9);
 		}
 		CHECK(waitpid(child, &status, 0) == child);
 		spawned_sees(status);
+		close(shell);
 	}
+	errno = 0;
+	CHECK(fexecve(-1, arguments, environ) == -1 && errno == EINVAL);
 	if (!(child = fork())) {
 		execlp("no-such-program", "x", (char *)0);
 		_exit(errno == ENOENT ? 7 : 9);

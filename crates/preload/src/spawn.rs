@@ -17,7 +17,6 @@ type Spawn = unsafe extern "C" fn(
     Vector,
     Vector,
 ) -> c_int;
-type Popen = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut libc::FILE;
 type Pclose = unsafe extern "C" fn(*mut libc::FILE) -> c_int;
 type Wordexp = unsafe extern "C" fn(*const c_char, *mut c_void, c_int) -> c_int;
 
@@ -45,14 +44,13 @@ impl Next {
 
 static SPAWN: Next = Next::new(c"posix_spawn");
 static SPAWNP: Next = Next::new(c"posix_spawnp");
-static POPEN: Next = Next::new(c"popen");
 static PCLOSE: Next = Next::new(c"pclose");
 static WORDEXP: Next = Next::new(c"wordexp");
 
 /// Looks libc's functions up, so that a call needs no `dlsym`, which is not for `vfork`
 /// children and signal handlers.
 pub(crate) fn find_next() {
-    for next in [&SPAWN, &SPAWNP, &POPEN, &PCLOSE, &WORDEXP] {
+    for next in [&SPAWN, &SPAWNP, &PCLOSE, &WORDEXP] {
         next.get();
     }
 }
@@ -114,20 +112,7 @@ unsafe extern "C" fn envward_posix_spawnp(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
     // SAFETY: as the caller's.
-    if let Some(stream) = unsafe { crate::stream::open(command, mode) } {
-        return stream;
-    }
-    // More streams are open than we can keep account of. libc's function passes the array that
-    // is published; it returns when the shell was executed, so nothing is used again that long.
-    let Some(address) = POPEN.get() else {
-        set_errno(libc::ENOSYS);
-        return ptr::null_mut();
-    };
-    ENVIRONMENT.pin();
-    // SAFETY: libc's function of this name has this type; as the caller's.
-    let stream = unsafe { core::mem::transmute::<ptr::NonNull<c_void>, Popen>(address)(command, mode) };
-    ENVIRONMENT.unpin();
-    stream
+    unsafe { crate::stream::open(command, mode) }
 }
 
 /// pclose(3).

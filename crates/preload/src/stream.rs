@@ -7,39 +7,70 @@ use core::ptr;
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use crate::environment::{current_array, errno, set_errno};
-use crate::secrets::must_hand_on;
-
-/// Streams that may be open at a time.
-const STREAMS: usize = 256;
 
 /// An open stream and its shell. The place is taken by the stream's pointer, or by
-/// [`reserved`] before there is one.
+/// [`reserved`] before there is one. Places are used again and never freed.
 struct Open {
     stream: AtomicPtr<libc::FILE>,
     child: AtomicI32,
     descriptor: AtomicI32,
+    next: *const Self,
 }
 
-static OPEN: [Open; STREAMS] = [const {
-    Open { stream: AtomicPtr::new(ptr::null_mut()), child: AtomicI32::new(0), descriptor: AtomicI32::new(-1) }
-}; STREAMS];
+static OPEN: AtomicPtr<Open> = AtomicPtr::new(ptr::null_mut());
 
 fn reserved() -> *mut libc::FILE {
     ptr::without_provenance_mut(1)
 }
 
-/// Takes a place, if there is one.
-fn reserve() -> Option<&'static Open> {
-    OPEN.iter().find(|open| {
-        open.stream.compare_exchange(ptr::null_mut(), reserved(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+/// All places that there are now.
+fn places() -> impl Iterator<Item = &'static Open> {
+    let mut at = OPEN.load(Ordering::Acquire).cast_const();
+    core::iter::from_fn(move || {
+        // SAFETY: places are complete before they are listed, and are never freed.
+        let place = unsafe { at.as_ref() }?;
+        at = place.next;
+        Some(place)
     })
 }
 
-/// popen(3): the stream, or null with `errno` set. `None` when the caller should ask libc.
+/// Takes a place, or makes one.
+fn reserve() -> Option<&'static Open> {
+    let free = |open: &&Open| {
+        open.stream.compare_exchange(ptr::null_mut(), reserved(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    if let Some(place) = places().find(free) {
+        return Some(place);
+    }
+    // SAFETY: no precondition.
+    let made = unsafe { libc::malloc(size_of::<Open>()) }.cast::<Open>();
+    if made.is_null() {
+        return None;
+    }
+    let mut head = OPEN.load(Ordering::Acquire);
+    loop {
+        // SAFETY: ours until it is listed, and large enough.
+        unsafe {
+            made.write(Open {
+                stream: AtomicPtr::new(reserved()),
+                child: AtomicI32::new(0),
+                descriptor: AtomicI32::new(-1),
+                next: head,
+            });
+        }
+        match OPEN.compare_exchange(head, made, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: complete, and never freed.
+            Ok(_) => return Some(unsafe { &*made }),
+            Err(now) => head = now,
+        }
+    }
+}
+
+/// popen(3).
 ///
 /// # Safety
 /// Both are strings.
-pub(crate) unsafe fn open(command: *const c_char, mode: *const c_char) -> Option<*mut libc::FILE> {
+pub(crate) unsafe fn open(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
     // SAFETY: the caller passes strings; descriptors and buffers are our own.
     unsafe {
         let (first, second) = (*mode.cast::<u8>(), *mode.cast::<u8>().add(1));
@@ -47,24 +78,21 @@ pub(crate) unsafe fn open(command: *const c_char, mode: *const c_char) -> Option
         let end = if closes { *mode.cast::<u8>().add(2) } else { second };
         if !matches!(first, b'r' | b'w') || end != 0 {
             set_errno(libc::EINVAL);
-            return Some(ptr::null_mut());
+            return ptr::null_mut();
         }
         let Some(place) = reserve() else {
-            if !must_hand_on() {
-                return None;
-            }
-            set_errno(libc::EMFILE);
-            return Some(ptr::null_mut());
+            set_errno(libc::ENOMEM);
+            return ptr::null_mut();
         };
         let stream = open_at(place, command, first == b'r', closes);
         place.stream.store(stream, Ordering::Release);
         if !stream.is_null() {
             // One at this address that was closed by `fclose` is gone.
-            for other in OPEN.iter().filter(|other| !ptr::eq(*other, place)) {
+            for other in places().filter(|other| !ptr::eq(*other, place)) {
                 let _ = other.stream.compare_exchange(stream, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
             }
         }
-        Some(stream)
+        stream
     }
 }
 
@@ -106,7 +134,7 @@ unsafe fn start(command: *const c_char, theirs: c_int, standard: c_int) -> c_int
         let mut actions = MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
         libc::posix_spawn_file_actions_init(actions.as_mut_ptr());
         // A shell does not have the streams to the others.
-        for other in &OPEN {
+        for other in places() {
             let stream = other.stream.load(Ordering::Acquire);
             let descriptor = other.descriptor.load(Ordering::Relaxed);
             // A stream that the program closed by `fclose` may have left its number to ours.
@@ -139,7 +167,7 @@ unsafe fn start(command: *const c_char, theirs: c_int, standard: c_int) -> c_int
 /// # Safety
 /// The stream is open.
 pub(crate) unsafe fn close(stream: *mut libc::FILE) -> Option<c_int> {
-    let open = OPEN.iter().find(|open| ptr::eq(open.stream.load(Ordering::Acquire), stream))?;
+    let open = places().find(|open| ptr::eq(open.stream.load(Ordering::Acquire), stream))?;
     let child = open.child.load(Ordering::Relaxed);
     open.descriptor.store(-1, Ordering::Relaxed);
     open.stream.store(ptr::null_mut(), Ordering::Release);

@@ -14,7 +14,7 @@ pub(crate) enum Libc {
 /// A C program.
 pub(crate) struct Program(PathBuf);
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -48,6 +48,12 @@ impl Program {
             _ => vec![format!("-L{place}"), "-lenvward".to_owned(), format!("-Wl,-rpath,{place}")],
         };
         Self::build(name, libc, link, &options)
+    }
+
+    /// A program that knows nothing of the library, compiled with further options.
+    pub(crate) fn with_options(name: &str, libc: Libc, options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        Self::build(name, libc, "options", &options)
     }
 
     fn build(name: &str, libc: Libc, kind: &str, options: &[String]) -> Self {

@@ -1,12 +1,15 @@
 //! libenvward from C: on glibc and musl, preloaded, linked dynamically and statically.
 //!
-//! Needs gcc, musl-tools (for `musl-gcc`) and binutils.
+//! Needs gcc, musl-tools (for `musl-gcc`), binutils, pkg-config and, for set-user-ID programs,
+//! root and setpriv (util-linux).
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
 
 mod corners;
 mod harness;
+mod hazards;
 mod matrix;
+mod package;
 mod symbols;
 
 use harness::{Libc, Program, library};

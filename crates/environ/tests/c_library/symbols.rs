@@ -30,6 +30,43 @@ fn exports_are_versioned_as_they_must_be() {
     assert!(!defined.iter().any(|name| name == "environ" || name == "__environ"), "{defined:?}");
 }
 
+/// Every function that a program can call has a manual page, and no page is left over.
+#[test]
+fn every_function_has_a_manual_page() {
+    let pages: Vec<String> = std::fs::read_dir(super::harness::root().join("crates/preload/man/man3"))
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut expected = Vec::new();
+    for symbol in symbols(&["--dynamic", "--defined-only"]) {
+        match symbol.split_once('@') {
+            Some(("envward_environment_0_1_0", _)) => {}
+            // The name of the version itself.
+            None if symbol.starts_with("ENVWARD_") => {}
+            Some((name, _)) if name.starts_with("ENVWARD_") => {}
+            Some((name, _)) => expected.push(format!("{name}.3")),
+            None => expected.push(format!("envward_{symbol}.3")),
+        }
+    }
+    assert!(expected.len() >= 27, "{expected:?}");
+    for page in &expected {
+        assert!(pages.contains(page), "no manual page {page}");
+    }
+    for page in &pages {
+        assert!(expected.contains(page), "{page} describes nothing that is there");
+        let output = std::process::Command::new("man")
+            .args(["--warnings=w", "--local-file"])
+            .arg(page)
+            .current_dir(super::harness::root().join("crates/preload/man/man3"))
+            .env("MANPATH", "..")
+            .output();
+        // Formatting is checked where man is installed; the drift check does not need it.
+        if let Ok(output) = output {
+            assert!(output.stderr.is_empty(), "{page}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
 /// One object for both libcs: everything that it needs is in musl too.
 #[test]
 fn needs_only_what_both_libcs_have() {
