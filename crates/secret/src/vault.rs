@@ -39,6 +39,9 @@ pub struct Arena {
 struct Slot {
     name: String,
     origin: String,
+    place: Option<(usize, usize)>,
+    takes_in: Vec<String>,
+    overridden: Vec<String>,
     offset: usize,
     len: usize,
 }
@@ -69,6 +72,8 @@ impl Vault {
             end: self.used,
             name: name.to_owned(),
             origin: origin.to_owned(),
+            place: None,
+            takes_in: Vec::new(),
             vault: self,
         };
         writer.append(name.as_bytes())?;
@@ -93,6 +98,15 @@ impl Vault {
     pub fn value(&self, name: &str) -> Option<&[u8]> {
         let slot = self.index.iter().find(|slot| slot.name == name)?;
         Some(&self.arena.as_slice()[slot.value_range()])
+    }
+
+    /// Takes a variable out, if it is there, and wipes its bytes.
+    pub fn take_out(&mut self, name: &str) -> bool {
+        let position = self.index.iter().position(|slot| slot.name == name);
+        if let Some(position) = position {
+            self.remove(position);
+        }
+        position.is_some()
     }
 
     /// The entries in their order.
@@ -210,11 +224,20 @@ pub struct EntryWriter<'vault> {
     vault: &'vault mut Vault,
     name: String,
     origin: String,
+    place: Option<(usize, usize)>,
+    takes_in: Vec<String>,
     start: usize,
     end: usize,
 }
 
 impl EntryWriter<'_> {
+    /// Notes where in its file the value stands: line and column, from 1.
+    #[must_use]
+    pub fn at(mut self, line: usize, column: usize) -> Self {
+        self.place = Some((line, column));
+        self
+    }
+
     /// Appends bytes to the value.
     ///
     /// # Errors
@@ -245,6 +268,9 @@ impl EntryWriter<'_> {
         let end = self.end;
         self.vault.arena.as_mut_slice().copy_within(range, end);
         self.end += len;
+        if !self.takes_in.iter().any(|earlier| earlier == name) {
+            self.takes_in.push(name.to_owned());
+        }
         Ok(true)
     }
 
@@ -258,9 +284,23 @@ impl EntryWriter<'_> {
         self.append(b"\0")?;
         let len = self.end - self.start;
         let earlier = self.vault.index.iter().position(|slot| slot.name == self.name);
+        let overridden = match earlier.map(|position| &mut self.vault.index[position]) {
+            None => Vec::new(),
+            Some(earlier) => {
+                if self.takes_in.contains(&self.name) {
+                    self.takes_in.append(&mut earlier.takes_in);
+                }
+                let mut overridden = std::mem::take(&mut earlier.overridden);
+                overridden.push(std::mem::take(&mut earlier.origin));
+                overridden
+            }
+        };
         self.vault.index.push(Slot {
             name: std::mem::take(&mut self.name),
             origin: std::mem::take(&mut self.origin),
+            place: self.place,
+            takes_in: std::mem::take(&mut self.takes_in),
+            overridden,
             offset: self.start,
             len,
         });
@@ -319,6 +359,12 @@ pub struct Entry<'vault> {
     pub len_with_nul: usize,
     /// Where the value comes from.
     pub origin: &'vault str,
+    /// Where in a file it stands: line and column, from 1.
+    pub place: Option<(usize, usize)>,
+    /// The variables whose values are a part of it.
+    pub takes_in: &'vault [String],
+    /// Where the values come from that it replaced, the first one first.
+    pub overridden: &'vault [String],
 }
 
 /// The entries of a [`Vault`] in their order.
@@ -336,6 +382,9 @@ impl<'vault> Iterator for Entries<'vault> {
             offset: slot.offset,
             len_with_nul: slot.len,
             origin: &slot.origin,
+            place: slot.place,
+            takes_in: &slot.takes_in,
+            overridden: &slot.overridden,
         })
     }
 

@@ -45,6 +45,38 @@ fn the_later_entry_wins_and_the_earlier_one_is_wiped() {
 }
 
 #[test]
+fn it_is_known_where_values_come_from() {
+    let mut vault = vault();
+    vault.insert("USER", "base.env:1", b"me").unwrap();
+    vault.insert("URL", "base.env:2", b"x").unwrap();
+    let mut writer = vault.writer("URL", "app.env:7").unwrap().at(7, 5);
+    for name in ["USER", "USER", "NOBODY"] {
+        let _ = writer.push_value_of(name).unwrap();
+    }
+    writer.commit().unwrap();
+    // Its own earlier value brings what was in that.
+    let mut writer = vault.writer("URL", "app.env:8").unwrap().at(8, 5);
+    assert!(writer.push_value_of("URL").unwrap());
+    writer.commit().unwrap();
+    let entry = vault.entries().find(|entry| entry.name == "URL").unwrap();
+    assert_eq!((entry.origin, entry.place), ("app.env:8", Some((8, 5))));
+    assert_eq!(entry.takes_in, ["URL", "USER"]);
+    assert_eq!(entry.overridden, ["base.env:2", "app.env:7"]);
+    let user = vault.entries().find(|entry| entry.name == "USER").unwrap();
+    assert_eq!((user.place, user.takes_in.len(), user.overridden.len()), (None, 0, 0));
+}
+
+#[test]
+fn what_is_taken_out_is_wiped() {
+    let mut vault = vault();
+    vault.insert("A", "one", b"1").unwrap();
+    vault.insert("B", "two", b"2").unwrap();
+    assert!(vault.take_out("A") && !vault.take_out("A"));
+    assert_eq!(image_text(&vault), b"B=2\0");
+    assert_eq!(vault.value("A"), None);
+}
+
+#[test]
 fn values_of_earlier_variables_are_copied_in() {
     let mut vault = vault();
     vault.insert("USER", "one", b"me").unwrap();

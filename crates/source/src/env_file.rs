@@ -56,7 +56,7 @@ impl Source for EnvFile {
         let mut parser = Parser::new(text.as_slice()).map_err(self.syntax())?;
         while let Some(key) = parser.next_key().map_err(self.syntax())? {
             let origin = format!("{}:{}", self.path.display(), key.line);
-            let mut entry = vault.writer(key.name, &origin)?;
+            let mut entry = vault.writer(key.name, &origin)?.at(key.value.line, key.value.column);
             while let Some(piece) = parser.next_piece().map_err(self.syntax())? {
                 match piece {
                     Piece::Bytes(bytes) => entry.push(bytes)?,

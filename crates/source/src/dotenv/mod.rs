@@ -72,6 +72,8 @@ pub struct Key<'a> {
     pub name: &'a str,
     /// The line it stands on, from 1.
     pub line: usize,
+    /// Where its value starts, with the quote if it has one.
+    pub value: Position,
 }
 
 /// A part of a value, in order.
@@ -182,8 +184,10 @@ impl<'a> Parser<'a> {
         self.cursor.at += 1;
         self.key = Some(name);
         let line = self.cursor.line();
+        self.cursor.skip_blanks();
+        let value = self.cursor.position(self.cursor.at);
         self.open_value()?;
-        Ok(Key { name, line })
+        Ok(Key { name, line, value })
     }
 
     fn open_value(&mut self) -> Result<(), SyntaxError> {

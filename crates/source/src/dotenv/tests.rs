@@ -445,3 +445,13 @@ fn every_problem_has_a_message_with_a_remedy() {
         assert!(message.contains([';', '(']), "{message}");
     }
 }
+
+#[test]
+fn it_is_known_where_values_start() {
+    let mut parser = Parser::new(b"A=1\nexport  B =  \"x\ny\"\nC=\n").unwrap();
+    let mut places = Vec::new();
+    while let Some(key) = parser.next_key().unwrap() {
+        places.push((key.name, key.line, key.value.line, key.value.column));
+    }
+    assert_eq!(places, [("A", 1, 1, 3), ("B", 2, 2, 14), ("C", 4, 4, 3)]);
+}
