@@ -7,31 +7,54 @@
 //! require = ["memfd_secret"]     # mechanisms, or "all"
 //! best-effort = []
 //!
+//! [inherit]
+//! deny = ["AWS_*"]
+//!
+//! [variables.PORT]
+//! type = "port"
+//! secret = false
+//! default = 8080
+//!
 //! [secrets.PGPASSWORD]
-//! source = "file:/run/secrets/pg"   # or fd:N, stdin, env; may be left out for rules only
+//! source = "file:/run/secrets/pg"   # or fd:N, stdin, env
 //! only = ["*/psql"]
 //! deny = ["*/curl"]
+//!
+//! [profiles.staging]
+//! extends = "base"
+//! run.env-files = ["staging.env"]
 //! ```
 //!
 //! It holds references to secrets, never values. What it does not know is an
-//! error. The tables are read by hand rather than by `serde`, whose messages
-//! quote the text that they do not like, and that text may be a secret that
-//! somebody put there by mistake.
+//! error.
 
-use std::ffi::OsStr;
+mod error;
+pub mod keys;
+mod layer;
+mod reader;
+
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+pub use self::error::ConfigError;
+use self::error::{Problem, Shown};
+use self::layer::{Layer, Profile};
+use self::reader::Reader;
+use crate::inherit::Inherit;
+use crate::kind::Kind;
+use crate::mechanism::Selection;
+use crate::mode::Mode;
+use crate::reference::{NamedReference, Reference};
+use crate::rules::Rules;
 
-use crate::mechanism::{Conflict, Requirements, Selection, UnknownMechanism};
-use crate::mode::{Mode, UnknownMode};
-use crate::reference::{NamedReference, Reference, ReferenceError, variable_name};
-use crate::rules::{Rule, RuleError, Rules};
+/// A configuration file with all its profiles.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct File {
+    base: Layer,
+    profiles: Vec<Profile>,
+}
 
-/// What a configuration file says.
+/// What a configuration file says for one profile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Config {
@@ -44,285 +67,223 @@ pub struct Config {
     pub require: Vec<Selection>,
     /// Mechanisms that may be missing.
     pub best_effort: Vec<Selection>,
-    /// Secrets with a source, in the order of their names. Paths are made
+    /// Secrets with a source, in the order of the file. Paths are made
     /// relative to the configuration file's directory.
     pub secrets: Vec<NamedReference>,
     /// Which programs may have which secret.
     pub rules: Rules,
+    /// What is declared of variables.
+    pub variables: Vec<Variable>,
+    /// Which variables of envward's own environment the program gets.
+    pub inherit: Inherit,
+    /// The profile and those that it extends, it first.
+    pub profiles: Vec<String>,
+}
+
+/// What is declared of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// The line of the configuration file that it is declared on, from 1.
+    pub line: usize,
+    /// Where its value is to be taken from.
+    pub source: Option<Reference>,
+    /// Whether the program must not be started without it.
+    pub required: bool,
+    /// What its value must look like.
+    pub kind: Kind,
+    /// Its value if there is no other; only for what is not secret.
+    pub default: Option<String>,
+    /// Whether it is a secret.
+    pub secret: bool,
+    /// What it is for.
+    pub description: Option<String>,
+}
+
+impl File {
+    /// Parses the text of a configuration file that lies in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of the file.
+    pub fn parse(text: &str, directory: &Path) -> Result<Self, Vec<ConfigError>> {
+        let reader = Reader::new(text, directory);
+        let (base, profiles) = reader.file();
+        let file = Self { base, profiles };
+        file.check(&reader);
+        let errors = reader.into_errors();
+        if errors.is_empty() { Ok(file) } else { Err(errors) }
+    }
+
+    /// The names of the profiles in the order of the file.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.profiles.iter().map(|profile| profile.name.as_str())
+    }
+
+    /// What the file says for a profile, or without one.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownProfile`].
+    pub fn select(&self, name: Option<&str>) -> Result<Config, UnknownProfile> {
+        let chain = match name {
+            None => Vec::new(),
+            Some(name) => {
+                let profile = self.find(name).ok_or_else(|| self.unknown(name))?;
+                // A file with a circle was refused.
+                self.chain(profile).unwrap_or_default()
+            }
+        };
+        let layer = self.merged(&chain);
+        let secrets = layer.variables.iter().filter_map(|draft| {
+            let reference = draft.source.clone()?;
+            Some(NamedReference { name: draft.name.clone(), reference })
+        });
+        let mut rules = Rules::default();
+        rules.extend(layer.variables.iter().flat_map(layer::Draft::rules).cloned());
+        Ok(Config {
+            secrets: secrets.collect(),
+            rules,
+            variables: layer.variables.iter().map(layer::Draft::variable).collect(),
+            inherit: Inherit { allow: layer.allow, deny: layer.deny.unwrap_or_default() },
+            profiles: chain.iter().map(|profile| profile.name.clone()).collect(),
+            env_files: layer.env_files,
+            mode: layer.mode,
+            require: layer.require,
+            best_effort: layer.best_effort,
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.name == name)
+    }
+
+    fn unknown(&self, name: &str) -> UnknownProfile {
+        UnknownProfile {
+            near: keys::nearest(name, self.profiles()).map(str::to_owned),
+            known: self.profiles().map(str::to_owned).collect(),
+        }
+    }
+
+    /// A profile and those that it extends, it first; nothing if that does not end well.
+    fn chain<'a>(&'a self, profile: &'a Profile) -> Option<Vec<&'a Profile>> {
+        let mut chain = vec![profile];
+        let mut last = profile;
+        while let Some((name, _)) = &last.extends {
+            last = self.find(name)?;
+            if chain.iter().any(|earlier| earlier.name == last.name) {
+                return None;
+            }
+            chain.push(last);
+        }
+        Some(chain)
+    }
+
+    fn merged(&self, chain: &[&Profile]) -> Layer {
+        let mut merged = self.base.clone();
+        for profile in chain.iter().rev() {
+            merged.put(&profile.layer);
+        }
+        merged
+    }
+
+    /// Looks at what only shows when layers come together.
+    fn check(&self, reader: &Reader<'_>) {
+        let mut told = Vec::new();
+        Self::check_layer(reader, &self.base, None, &mut told);
+        for profile in &self.profiles {
+            if let Some((name, span)) = &profile.extends
+                && self.find(name).is_none()
+            {
+                let UnknownProfile { near, known } = self.unknown(name);
+                reader.note(span, Shown::ValueOf("extends".to_owned()), Problem::ExtendsUnknown { near, known });
+            }
+            match self.chain(profile) {
+                Some(chain) => Self::check_layer(reader, &self.merged(&chain), Some(&profile.name), &mut told),
+                None => self.check_circle(reader, profile),
+            }
+        }
+    }
+
+    /// Tells a circle once, at the first of its profiles.
+    fn check_circle(&self, reader: &Reader<'_>, first: &Profile) {
+        let mut path = vec![first.name.clone()];
+        let mut last = first;
+        while let Some(next) = last.extends.as_ref().and_then(|(name, _)| self.find(name)) {
+            path.push(next.name.clone());
+            if next.name == first.name {
+                if let Some((_, span)) = &first.extends {
+                    reader.note(span, Shown::ValueOf("extends".to_owned()), Problem::Cycle { path });
+                }
+                return;
+            }
+            // Told at an earlier member, or a circle that this one only leads to.
+            if next.span.start < first.span.start || path.len() > self.profiles.len() {
+                return;
+            }
+            last = next;
+        }
+    }
+
+    fn check_layer(reader: &Reader<'_>, layer: &Layer, profile: Option<&str>, told: &mut Vec<(usize, &'static str)>) {
+        for (span, key, problem) in layer.variables.iter().flat_map(layer::Draft::problems) {
+            if told.contains(&(span.start, key)) {
+                continue;
+            }
+            told.push((span.start, key));
+            let problem = match profile {
+                Some(profile) => Problem::InProfile { profile: profile.to_owned(), problem: Box::new(problem) },
+                None => problem,
+            };
+            reader.note(&span, Shown::ValueOf(key.to_owned()), problem);
+        }
+    }
 }
 
 impl Config {
-    /// Parses the text of a configuration file that lies in `directory`.
+    /// Parses the text of a configuration file that lies in `directory`, and takes what it says
+    /// without a profile.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] with the place of the first thing that is wrong.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, ConfigError> {
-        let reader = Reader { text, directory };
-        let document = DeTable::parse(text).map_err(|error| {
-            let span = error.span().unwrap_or(text.len()..text.len());
-            reader.error(span, Problem::Syntax(error.message().to_owned()))
-        })?;
-        let mut config = Self::default();
-        reader.each(document.get_ref(), |key, value| match key.name {
-            "run" => reader.run(&mut config, key, value),
-            "secrets" => reader.secrets(&mut config, key, value),
-            _ => Err(reader.unknown(key, "the file", &["run", "secrets"])),
-        })?;
-        Ok(config)
-    }
-}
-
-const RUN_KEYS: &[&str] = &["env-files", "mode", "require", "best-effort"];
-
-/// A key and where it stands.
-#[derive(Clone)]
-struct Key<'a> {
-    name: &'a str,
-    span: Range<usize>,
-}
-
-struct Reader<'a> {
-    text: &'a str,
-    directory: &'a Path,
-}
-
-impl Reader<'_> {
-    fn run(&self, config: &mut Config, key: Key<'_>, value: &Value<'_>) -> Result<(), ConfigError> {
-        let mut best_effort_span = key.span.clone();
-        self.each(self.table(&key, value)?, |key, value| {
-            match key.name {
-                "env-files" => {
-                    for (path, span) in self.strings(&key, value)? {
-                        if path.is_empty() {
-                            return Err(self.error(span, Problem::EmptyPath));
-                        }
-                        config.env_files.push(self.directory.join(path));
-                    }
-                }
-                "mode" => {
-                    let (name, span) = self.string(&key, value)?;
-                    let mode = name.parse();
-                    config.mode = Some(mode.map_err(|e| self.error(span, Problem::Mode(e)))?);
-                }
-                "require" => config.require = self.selections(&key, value)?,
-                "best-effort" => {
-                    best_effort_span = value.span();
-                    config.best_effort = self.selections(&key, value)?;
-                }
-                _ => {
-                    return Err(self.unknown(key, "[run]", RUN_KEYS));
-                }
-            }
-            Ok(())
-        })?;
-        Requirements::default()
-            .apply(&config.require, &config.best_effort)
-            .map_err(|conflict| self.error(best_effort_span, Problem::Conflict(conflict)))
-    }
-
-    fn secrets(&self, config: &mut Config, key: Key<'_>, value: &Value<'_>) -> Result<(), ConfigError> {
-        self.each(self.table(&key, value)?, |key, value| {
-            let DeValue::Table(table) = value.get_ref() else {
-                return Err(self.error(key.span, Problem::SecretIsNoTable));
-            };
-            let name =
-                variable_name(OsStr::new(key.name)).map_err(|error| self.error(key.span, Problem::Reference(error)))?;
-            self.each(table, |key, value| self.secret(config, &name, key, value))
-        })
-    }
-
-    fn secret(&self, config: &mut Config, name: &str, key: Key<'_>, value: &Value<'_>) -> Result<(), ConfigError> {
-        type Constructor = fn(&str, &[u8]) -> Result<Rule, RuleError>;
-        let (make_rule, key): (Constructor, _) = match key.name {
-            "only" => (Rule::only, key),
-            "deny" => (Rule::deny, key),
-            "source" => {
-                let (text, span) = self.string(&key, value)?;
-                let reference = match Reference::parse(OsStr::new(text)) {
-                    Ok(Reference::File(path)) => Reference::File(self.directory.join(path)),
-                    Ok(other) => other,
-                    Err(error) => return Err(self.error(span, Problem::Reference(error))),
-                };
-                config.secrets.push(NamedReference { name: name.to_owned(), reference });
-                return Ok(());
-            }
-            "value" => return Err(self.error(key.span, Problem::ValueInFile)),
-            _ => return Err(self.unknown(key, "a secret", &["source", "only", "deny"])),
-        };
-        let globs = self.strings(&key, value)?;
-        if globs.is_empty() && key.name == "only" {
-            return Err(self.error(value.span(), Problem::OnlyNothing));
-        }
-        for (glob, span) in globs {
-            let rule = make_rule(name, glob.as_bytes());
-            let rule = rule.map_err(|error| self.error(span, Problem::Rule(error)))?;
-            config.rules.add(rule);
-        }
-        Ok(())
-    }
-
-    /// Calls `read` for every key, in the order of the file, so that the first
-    /// error is the one that is reported.
-    fn each<'t>(
-        &self,
-        table: &'t DeTable<'_>,
-        mut read: impl FnMut(Key<'t>, &'t Value<'t>) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        let mut entries: Vec<_> = table.iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        for (key, value) in entries {
-            let span = key.span();
-            let name = key.get_ref().as_ref();
-            read(Key { name, span }, value)?;
-        }
-        Ok(())
-    }
-
-    fn table<'t>(&self, key: &Key<'_>, value: &'t Value<'t>) -> Result<&'t DeTable<'t>, ConfigError> {
-        match value.get_ref() {
-            DeValue::Table(table) => Ok(table),
-            _ => Err(self.wrong_type(key, value, "a table")),
+        match File::parse(text, directory) {
+            Ok(file) => Ok(file.select(None).unwrap_or_default()),
+            Err(errors) => match errors.into_iter().next() {
+                Some(first) => Err(first),
+                None => Ok(Self::default()),
+            },
         }
     }
 
-    fn string<'t>(&self, key: &Key<'_>, value: &'t Value<'t>) -> Result<(&'t str, Range<usize>), ConfigError> {
-        match value.get_ref() {
-            DeValue::String(text) => Ok((text, value.span())),
-            _ => Err(self.wrong_type(key, value, "a string")),
-        }
-    }
-
-    fn strings<'t>(&self, key: &Key<'_>, value: &'t Value<'t>) -> Result<Vec<(&'t str, Range<usize>)>, ConfigError> {
-        match value.get_ref() {
-            DeValue::Array(array) => array
-                .iter()
-                .map(|value| match value.get_ref() {
-                    DeValue::String(text) => Ok((text.as_ref(), value.span())),
-                    _ => Err(self.wrong_type(key, value, "an array of strings")),
-                })
-                .collect(),
-            _ => Err(self.wrong_type(key, value, "an array of strings")),
-        }
-    }
-
-    /// An array of names, or the string "all".
-    fn selections(&self, key: &Key<'_>, value: &Value<'_>) -> Result<Vec<Selection>, ConfigError> {
-        let names = match value.get_ref() {
-            DeValue::String(name) => vec![(name.as_ref(), value.span())],
-            _ => self.strings(key, value)?,
-        };
-        names
-            .into_iter()
-            .map(|(name, span)| {
-                let selection = name.parse();
-                selection.map_err(|error| self.error(span, Problem::Mechanism(error)))
-            })
-            .collect()
-    }
-
-    fn unknown(&self, key: Key<'_>, place: &'static str, known: &'static [&str]) -> ConfigError {
-        let name = key.name.to_owned();
-        self.error(key.span, Problem::UnknownKey { name, place, known })
-    }
-
-    fn wrong_type(&self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) -> ConfigError {
-        let problem = Problem::WrongType { name: key.name.to_owned(), expected, found: value.get_ref().type_str() };
-        self.error(value.span(), problem)
-    }
-
-    fn error(&self, span: Range<usize>, problem: Problem) -> ConfigError {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        ConfigError {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            problem,
-        }
-    }
-}
-
-type Value<'a> = Spanned<DeValue<'a>>;
-
-/// A configuration file is wrong.
-///
-/// `Display` reads `LINE:COLUMN: what is wrong; what to do`, so that the path
-/// and a colon can be put in front. It shows keys but no other text of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    line: usize,
-    column: usize,
-    problem: Problem,
-}
-
-impl ConfigError {
-    /// The line, from 1.
+    /// What is declared of a variable.
     #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// The column in characters, from 1.
-    #[must_use]
-    pub fn column(&self) -> usize {
-        self.column
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        self.variables.iter().find(|variable| variable.name == name)
     }
 }
 
+/// The file has no such profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Problem {
-    Syntax(String),
-    UnknownKey { name: String, place: &'static str, known: &'static [&'static str] },
-    WrongType { name: String, expected: &'static str, found: &'static str },
-    SecretIsNoTable,
-    ValueInFile,
-    OnlyNothing,
-    EmptyPath,
-    Mode(UnknownMode),
-    Mechanism(UnknownMechanism),
-    Conflict(Conflict),
-    Reference(ReferenceError),
-    Rule(RuleError),
+pub struct UnknownProfile {
+    near: Option<String>,
+    known: Vec<String>,
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for UnknownProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.line, self.column)?;
-        match &self.problem {
-            Problem::Syntax(message) => write!(f, "not TOML: {message}"),
-            Problem::UnknownKey { name, place, known } => {
-                write!(f, "unknown key `{}` in {place}; known are {}", name.escape_debug(), known.join(", "))
-            }
-            Problem::WrongType { name, expected, found } => {
-                write!(f, "`{name}` is of type {found}; it must be {expected}")
-            }
-            Problem::SecretIsNoTable => f.write_str(
-                "a secret is a table; write [secrets.NAME] and below it source = \"file:PATH\" \
-                 (this file holds references, never values)",
-            ),
-            Problem::ValueInFile => f.write_str(
-                "this file holds references, never values; put the value into a file of its own \
-                 and write source = \"file:PATH\"",
-            ),
-            Problem::OnlyNothing => f.write_str(
-                "an empty `only` would keep the secret from every program; \
-                 name programs or leave it out",
-            ),
-            Problem::EmptyPath => f.write_str("an empty path; name a file"),
-            Problem::Mode(error) => error.fmt(f),
-            Problem::Mechanism(error) => error.fmt(f),
-            Problem::Conflict(error) => error.fmt(f),
-            Problem::Reference(ReferenceError::UnknownKind) => f.write_str(
-                "not a reference to a secret; write file:PATH, fd:N, stdin or env \
-                 (a value itself would be seen by everyone who reads this file)",
-            ),
-            Problem::Reference(error) => error.fmt(f),
-            Problem::Rule(error) => error.fmt(f),
+        match (&self.near, self.known.is_empty()) {
+            (Some(near), _) => write!(f, "the file has no such profile; did you mean `{near}`?"),
+            (None, true) => f.write_str("the file has no profiles"),
+            (None, false) => write!(f, "the file has no such profile; its profiles are {}", self.known.join(", ")),
         }
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for UnknownProfile {}
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! Patterns of paths.
+//! Patterns of paths and of names.
 
 use std::fmt;
 
-/// A pattern that a whole path must match.
+/// A pattern that a whole path or name must match.
 ///
 /// `*` stands for any number of any bytes, `/` included, so `*/psql` is every
 /// program called `psql`; `?` stands for one byte other than `/`; a backslash
@@ -25,17 +25,31 @@ enum Part {
 pub(crate) enum GlobError {
     Empty,
     Relative,
+    Equals,
     Class,
     Backslash,
 }
 
 impl Glob {
+    /// A pattern of the absolute paths of programs.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, GlobError> {
         match text.first() {
-            None => return Err(GlobError::Empty),
-            Some(b'/' | b'*') => {}
-            Some(_) => return Err(GlobError::Relative),
+            None => Err(GlobError::Empty),
+            Some(b'/' | b'*') => Self::compile(text),
+            Some(_) => Err(GlobError::Relative),
         }
+    }
+
+    /// A pattern of the names of variables.
+    pub(crate) fn of_names(text: &[u8]) -> Result<Self, GlobError> {
+        match text {
+            [] => Err(GlobError::Empty),
+            text if text.contains(&b'=') => Err(GlobError::Equals),
+            text => Self::compile(text),
+        }
+    }
+
+    fn compile(text: &[u8]) -> Result<Self, GlobError> {
         let mut parts = Vec::with_capacity(text.len());
         let mut bytes = text.iter().copied();
         while let Some(byte) = bytes.next() {
@@ -104,6 +118,7 @@ impl fmt::Display for GlobError {
                 "the pattern can match no path, as paths of programs start with `/`; \
                  start it with `/` or `*`, as in */psql"
             }
+            Self::Equals => "the pattern holds an `=`, which no name of a variable has",
             Self::Class => {
                 "`[` and `{` have no meaning in patterns; write several patterns, \
                  or a backslash before the character"

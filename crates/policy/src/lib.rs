@@ -3,7 +3,9 @@
 //! Pure functions on text: nothing here reads a file, asks the kernel or holds a
 //! value of a secret.
 //!
-//! * [`config`]: the configuration file
+//! * [`config`]: the configuration file, its profiles and declarations
+//! * [`inherit`]: which inherited variables the program gets
+//! * [`kind`]: types of variables, checked where the value lies
 //! * [`mechanism`]: the protections, and which of them are required
 //! * [`mode`]: the modes of running a program
 //! * [`mod@reference`]: where a secret is to be taken from
@@ -13,12 +15,16 @@
 
 pub mod config;
 mod glob;
+pub mod inherit;
+pub mod kind;
 pub mod mechanism;
 pub mod mode;
 pub mod reference;
 pub mod rules;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Variable};
+pub use inherit::Inherit;
+pub use kind::{Kind, Mismatch};
 pub use mechanism::{Mechanism, Requirement, Requirements};
 pub use mode::Mode;
 pub use reference::{NamedReference, Reference, ReferenceError};

@@ -71,6 +71,18 @@ impl Rule {
         &self.secret
     }
 
+    /// Whether it names programs that get the secret, rather than some that do not.
+    #[must_use]
+    pub fn is_only(&self) -> bool {
+        self.effect == Effect::Only
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        self.glob.to_string()
+    }
+
     fn parse(text: &OsStr, effect: Effect) -> Result<Self, RuleError> {
         let bytes = text.as_bytes();
         let Some(equals) = bytes.iter().position(|byte| *byte == b'=') else {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use envward_policy::config::keys;
+use envward_policy::kind::KIND_NAMES;
 use envward_policy::{Config, Mechanism, Mode};
 use envward_testkit::{Block, blocks};
 
@@ -37,5 +39,19 @@ fn every_name_is_explained() {
     }
     for mode in [Mode::Full, Mode::Supervised, Mode::Sealed] {
         assert!(PAGE.contains(&format!("`{mode}`")), "{mode}");
+    }
+    for kind in KIND_NAMES {
+        assert!(PAGE.contains(&format!("\n| `{kind}` |")), "{kind}");
+    }
+    for key in [keys::RUN, keys::INHERIT, keys::VARIABLE, keys::SECRET].concat() {
+        assert!(PAGE.contains(&format!("\n| `{key}` |")), "{key}");
+    }
+    for key in [keys::FILE, keys::PROFILE].concat() {
+        assert!(
+            PAGE.contains(&format!("`{key}`"))
+                || PAGE.contains(&format!("## `[{key}]"))
+                || PAGE.contains(&format!("`[{key}.NAME]`")),
+            "{key}"
+        );
     }
 }

@@ -1,6 +1,10 @@
 use super::*;
 use crate::mechanism::Mechanism;
+use crate::rules::Rule;
 use proptest::prelude::*;
+
+mod declarations;
+mod profiles;
 
 /// Stands for a secret that was put into the file by mistake.
 const MISPLACED: &str = "hunter2";
@@ -83,13 +87,11 @@ fn wrong_files_are_told_with_place_and_remedy() {
     let no_reference = "not a reference to a secret; write file:PATH, fd:N, stdin or env \
                         (a value itself would be seen by everyone who reads this file)";
     let cases = [
-        ("[runn]\n", "1:2: unknown key `runn` in the file; known are run, secrets"),
-        ("x = 1\n", "1:1: unknown key `x` in the file; known are run, secrets"),
-        (
-            "[run]\n\nmod = \"full\"\n",
-            "3:1: unknown key `mod` in [run]; known are env-files, mode, require, best-effort",
-        ),
-        ("[secrets.A]\nsorce = \"stdin\"\n", "2:1: unknown key `sorce` in a secret; known are source, only, deny"),
+        ("[runn]\n", "1:2: unknown key `runn` in the file; did you mean `run`?"),
+        ("x = 1\n", "1:1: unknown key `x` in the file; known are run, inherit, variables, secrets, profiles"),
+        ("[run]\n\nmod = \"full\"\n", "3:1: unknown key `mod` in [run]; did you mean `mode`?"),
+        ("[run]\nfast = 1\n", "2:1: unknown key `fast` in [run]; known are env-files, mode, require, best-effort"),
+        ("[secrets.A]\nsorce = \"stdin\"\n", "2:1: unknown key `sorce` in a secret; did you mean `source`?"),
         ("[secrets.A]\nvalue = \"hunter2\"\n", &format!("2:1: {no_value}")),
         ("[secrets]\nA = \"hunter2\"\n", &format!("2:1: {no_table}")),
         ("[secrets]\nÜÄ.A = 1\n", "2:1: not TOML: "),
@@ -167,9 +169,12 @@ proptest! {
     fn no_message_shows_a_misplaced_value(
         before in prop::sample::select(vec![
             "", "[run]\n", "[secrets]\n", "[secrets.A]\n", "[run]\nmode = \"full\"\n", "[run\n",
+            "[variables]\n", "[variables.A]\n", "[variables.A]\nsecret = false\ntype = \"port\"\n", "[inherit]\n",
+            "[profiles.p]\n", "[profiles.p.variables.A]\ntype = \"json\"\n", "[profiles]\n",
         ]),
         key in prop::sample::select(vec![
             "value", "source", "only", "deny", "mode", "require", "env-files", "A", "A.value", "x",
+            "type", "default", "values", "required", "secret", "extends", "allow", "secrets.A", "run",
         ]),
         around in prop::sample::select(vec![
             ("\"", "\""), ("'", "'"), ("", ""), ("\"", ""), ("[\"", "\"]"), ("{ x = \"", "\" }"),
@@ -177,8 +182,9 @@ proptest! {
         ]),
     ) {
         let text = format!("{before}{key} = {}{MISPLACED}{}\n", around.0, around.1);
-        if let Err(error) = parse(&text) {
-            prop_assert!(!format!("{error} {error:?}").contains(MISPLACED), "{error}");
+        for error in File::parse(&text, Path::new("")).err().into_iter().flatten() {
+            let shown = format!("{error} {error:?} {} {}", error.message(), error.excerpt());
+            prop_assert!(!shown.contains(MISPLACED), "{shown}");
         }
     }
 }
