@@ -30,6 +30,7 @@
 mod exec;
 mod iter;
 mod process;
+mod typed;
 mod variable;
 
 use std::ffi::OsStr;
@@ -39,6 +40,7 @@ use std::os::unix::ffi::OsStrExt;
 pub use exec::ExecSnapshot;
 pub use iter::Iter;
 use process::environment;
+pub use typed::{Expected, FromPart, FromVariable, NonEmpty, Url, VariableError, one_of, optional, or, require};
 pub use variable::{Value, Variable};
 
 /// Why the environment was not changed.
