@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches as _, Parser};
 
+pub(crate) use crate::check::Check;
+pub(crate) use crate::env::Env;
+
 /// Run a program with secrets in its environment that no /proc ever shows
 #[derive(Debug, Parser)]
 #[command(name = "envward", version, disable_help_subcommand = true)]
@@ -17,6 +20,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Subcommand {
     Run(Box<Run>),
     Status(Status),
+    Check(Check),
+    Env(Env),
 }
 
 /// Run a program with secrets in its environment
@@ -24,7 +29,7 @@ pub(crate) enum Subcommand {
 /// The program and everything that it starts find the variables where they always did;
 /// /proc/PID/environ of no process among them holds one. Exit status: the program's own; 125
 /// when envward fails, 126 when the program cannot be executed, 127 when it is not found.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Run {
     /// Take variables from a dotenv file; may be given several times, later files win
     #[arg(long, value_name = "FILE")]
@@ -64,6 +69,18 @@ pub(crate) struct Run {
     /// Read no configuration file
     #[arg(long)]
     pub(crate) no_config: bool,
+    /// Take this profile of the configuration file; without this the one that ENVWARD_PROFILE
+    /// names, if any
+    #[arg(long, value_name = "PROFILE", conflicts_with = "no_config")]
+    pub(crate) profile: Option<OsString>,
+    /// Pass on nothing of envward's own environment but what --inherit and the configuration
+    /// file name
+    #[arg(long)]
+    pub(crate) pristine: bool,
+    /// Pass on these variables of envward's own environment, and none that nobody names; `*`
+    /// matches any characters
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) inherit: Vec<OsString>,
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

@@ -32,6 +32,12 @@ impl Failure {
         Self::new(Self::OWN, message)
     }
 
+    /// The same with another exit status, for a command that shares code with `run`.
+    pub(crate) fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
         self

@@ -7,6 +7,8 @@
 #![cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point needs an unmangled name"))]
 
 mod arguments;
+mod check;
+mod env;
 mod failure;
 mod output;
 mod run;
@@ -34,6 +36,8 @@ fn dispatch() -> u8 {
     let result = match arguments.command {
         Subcommand::Run(arguments) => run::run(*arguments),
         Subcommand::Status(arguments) => status::run(&arguments),
+        Subcommand::Check(arguments) => check::run(arguments),
+        Subcommand::Env(arguments) => env::run(arguments),
     };
     match result {
         Ok(code) => code,

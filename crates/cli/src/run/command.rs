@@ -4,8 +4,10 @@ use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use envward_kernel::initial_env::InitialEnv;
+use envward_policy::inherit::Passage;
 use envward_secret::Vault;
 
+use super::declared::Declared;
 use crate::failure::Failure;
 
 /// Where `execvp(3)` looks when there is no `PATH`.
@@ -58,17 +60,24 @@ impl Environment {
             .map_err(|error| Failure::own(format!("cannot use envward's own environment: {error}")))
     }
 
-    /// The strings, in their order, without those whose name a secret has.
-    pub(crate) fn without(&self, vault: &Vault) -> Vec<&CStr> {
-        self.0
-            .iter()
-            .filter(|string| {
-                let bytes = string.to_bytes();
-                let name = bytes.iter().position(|byte| *byte == b'=').map(|end| &bytes[..end]);
-                !vault.entries().any(|entry| name == Some(entry.name.as_bytes()))
-            })
-            .collect()
+    /// The strings of the program, in their order: those that it inherits and that no secret
+    /// and no string of `plain` has the name of, and `plain` behind them.
+    pub(crate) fn strings<'a>(&'a self, vault: &Vault, plain: &'a [CString], declared: &Declared) -> Vec<&'a CStr> {
+        let passes_all = declared.inherit.is_everything();
+        let passes = |string: &&CStr| {
+            let bytes = string.to_bytes();
+            let name = name(bytes);
+            !vault.entries().any(|entry| name == Some(entry.name.as_bytes()))
+                && !plain.iter().any(|own| name.is_some() && self::name(own.to_bytes()) == name)
+                && (passes_all || declared.passage(name.unwrap_or(bytes)) == Passage::Passes)
+        };
+        self.0.iter().filter(passes).chain(plain.iter().map(CString::as_c_str)).collect()
     }
+}
+
+/// What stands before the first `=`.
+fn name(string: &[u8]) -> Option<&[u8]> {
+    string.iter().position(|byte| *byte == b'=').map(|end| &string[..end])
 }
 
 #[cfg(test)]

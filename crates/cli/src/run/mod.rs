@@ -1,37 +1,32 @@
 //! `envward run`.
 
 mod command;
-mod plan;
+pub(crate) mod configuration;
+pub(crate) mod declared;
+pub(crate) mod finding;
+pub(crate) mod plan;
 mod preload;
 mod report;
 
 use envward_kernel::process::{self, Ending};
 use envward_kernel::{capability, prctl, signal};
 use envward_launch::start;
-use envward_secret::Vault;
 
 use crate::arguments;
 use crate::failure::Failure;
 use crate::output;
 
 use self::command::Found;
-use self::plan::Plan;
+use self::plan::{Loaded, Plan};
 
 /// Runs the program and ends as it ended.
 pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
-    // Before anything secret can be in our memory.
-    prctl::set_dumpable(false).map_err(|error| Failure::own(format!("cannot close our own memory: {error}")))?;
-    let privileged = process::is_privileged_executable();
-    if privileged {
-        // The capability is for tracing our own tree. With it in effect, opening a file below
-        // /proc would be allowed where it is not allowed to whoever started us.
-        set_trace_capability(false)?;
-    }
+    let privileged = close_own_memory()?;
     let (quiet, verbose) = (arguments.quiet, arguments.verbose);
     let plan = Plan::new(arguments)?;
-    let vault = plan.load()?;
+    let loaded = plan.load()?;
     if plan.preload {
-        return preload::exec(&plan, &vault);
+        return preload::exec(&plan, &loaded);
     }
     if privileged {
         set_trace_capability(true)?;
@@ -40,7 +35,20 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
     if !quiet {
         protection.announce();
     }
-    supervise(&plan, &protection, vault, verbose)
+    supervise(&plan, &protection, loaded, verbose)
+}
+
+/// Closes our own memory, before anything secret can be in it. Says whether the executable has
+/// privileges of its own.
+pub(crate) fn close_own_memory() -> Result<bool, Failure> {
+    prctl::set_dumpable(false).map_err(|error| Failure::own(format!("cannot close our own memory: {error}")))?;
+    let privileged = process::is_privileged_executable();
+    if privileged {
+        // The capability is for tracing our own tree. With it in effect, opening a file below
+        // /proc would be allowed where it is not allowed to whoever started us.
+        set_trace_capability(false)?;
+    }
+    Ok(privileged)
 }
 
 fn set_trace_capability(effective: bool) -> Result<(), Failure> {
@@ -51,10 +59,11 @@ fn set_trace_capability(effective: bool) -> Result<(), Failure> {
     }
 }
 
-fn supervise(plan: &Plan, protection: &plan::Protection, vault: Vault, verbose: bool) -> Result<u8, Failure> {
+fn supervise(plan: &Plan, protection: &plan::Protection, loaded: Loaded, verbose: bool) -> Result<u8, Failure> {
+    let Loaded { vault, plain } = loaded;
     let environment = command::Environment::acquire()?;
     let Found { paths, arguments } = command::find(&plan.command, &environment)?;
-    let strings = environment.without(&vault);
+    let strings = environment.strings(&vault, &plain, &plan.declared);
     let mut tell = report::tell;
     let started = start::start(
         &start::Command {

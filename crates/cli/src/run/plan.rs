@@ -1,30 +1,36 @@
 //! What a `run` command line and configuration file come to.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use envward_launch::mode::{self, Attempt, Mode};
 use envward_launch::permit::Permit;
+use envward_policy::inherit::NamePattern;
 use envward_policy::mechanism::Selection;
 use envward_policy::rules::{Rule, Rules};
-use envward_policy::{Config, Mechanism, Requirement, Requirements, reference::NamedReference};
+use envward_policy::{Mechanism, Requirement, Requirements, reference::NamedReference};
 use envward_secret::{Backing, Vault};
 use envward_source::{EnvFile, FromEnv, Source};
 
+use super::configuration::{Choice, Configuration};
+use super::declared::{self, Declared};
+use super::finding::{self, Finding, Kind};
 use super::report;
 use crate::arguments;
 use crate::failure::Failure;
 use crate::output;
-
-/// The configuration file that is read when there is one.
-const CONFIG_FILE: &str = "envward.toml";
 
 /// A validated command.
 pub(crate) struct Plan {
     pub(crate) command: Vec<OsString>,
     sources: Vec<Box<dyn Source>>,
     pub(crate) permit: Permits,
+    pub(crate) declared: Declared,
+    /// The configuration file.
+    pub(crate) config: Option<PathBuf>,
+    /// The profile and those that it extends, it first.
+    pub(crate) profiles: Vec<String>,
     mode: Option<Mode>,
     requirements: Requirements,
     no_core: bool,
@@ -32,9 +38,23 @@ pub(crate) struct Plan {
     pub(crate) preload: bool,
 }
 
+/// The environment of the program.
+pub(crate) struct Loaded {
+    /// The secrets.
+    pub(crate) vault: Vault,
+    /// What is declared not to be secret: strings `NAME=value`.
+    pub(crate) plain: Vec<CString>,
+}
+
+/// What came of all sources, right or wrong.
+pub(crate) struct Gathered {
+    pub(crate) vault: Vault,
+    pub(crate) findings: Vec<Finding>,
+}
+
 /// The rules, as the launcher asks them.
 #[derive(Debug)]
-pub(crate) struct Permits(Rules);
+pub(crate) struct Permits(pub(crate) Rules);
 
 impl Permit for Permits {
     fn is_restrictive(&self) -> bool {
@@ -53,7 +73,25 @@ impl Permit for Permits {
 impl Plan {
     /// Reads the configuration file and puts the command line on top of it.
     pub(crate) fn new(arguments: arguments::Run) -> Result<Self, Failure> {
-        let config = read_config(arguments.config.as_deref(), arguments.no_config)?;
+        let choice = Choice {
+            file: arguments.config.as_deref(),
+            none: arguments.no_config,
+            profile: arguments.profile.as_ref(),
+        };
+        let configuration = Configuration::read(choice).map_err(|findings| finding::failure(&findings))?;
+        Self::on(configuration, arguments)
+    }
+
+    /// Puts the command line on top of a configuration.
+    pub(crate) fn on(configuration: Configuration, arguments: arguments::Run) -> Result<Self, Failure> {
+        let Configuration { mut config, path } = configuration;
+        let mut declared = Declared::new(&mut config);
+        if arguments.pristine {
+            declared.inherit.start_from_nothing();
+        }
+        for text in &arguments.inherit {
+            declared.inherit.allow(NamePattern::parse(text).map_err(|error| option("--inherit", error))?);
+        }
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
         for path in config.env_files.into_iter().chain(arguments.env_file) {
             sources.push(Box::new(EnvFile::new(path)));
@@ -67,7 +105,7 @@ impl Plan {
         for name in &arguments.from_env {
             sources.push(Box::new(FromEnv::parse(name).map_err(|error| option("--from-env", error))?));
         }
-        if sources.is_empty() {
+        if sources.is_empty() && declared.variables.is_empty() {
             return Err(Failure::own("there are no secrets to run the program with")
                 .hint("name a source: --env-file FILE, --secret NAME=file:PATH or --from-env NAME"));
         }
@@ -102,6 +140,9 @@ impl Plan {
             command: arguments.command,
             sources,
             permit: Permits(rules),
+            declared,
+            config: path,
+            profiles: config.profiles,
             mode: mode.map(|mode| match mode {
                 envward_policy::Mode::Full => Mode::Full,
                 envward_policy::Mode::Supervised => Mode::Supervised,
@@ -113,19 +154,31 @@ impl Plan {
         })
     }
 
-    /// Takes the secrets from their sources into protected memory.
-    pub(crate) fn load(&self) -> Result<Vault, Failure> {
-        let mut vault = self.vault()?;
-        for source in &self.sources {
-            source.load(&mut vault).map_err(Failure::own)?;
+    /// Takes the secrets from their sources into protected memory, and fails with everything
+    /// that is wrong with them.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        let Gathered { mut vault, findings } = self.gather()?;
+        if !findings.is_empty() {
+            return Err(finding::failure(&findings));
         }
-        for rule in &self.permit.0 {
-            if !vault.entries().any(|entry| entry.name == rule.secret()) {
-                return Err(Failure::own(format!("the rule `{rule}` names a secret that no source has"))
-                    .hint("correct the name, or add the source"));
+        let plain = self.declared.take_plain(&mut vault)?;
+        Ok(Loaded { vault, plain })
+    }
+
+    /// Takes what can be had from the sources, and holds it against what is declared.
+    pub(crate) fn gather(&self) -> Result<Gathered, Failure> {
+        let mut vault = self.vault()?;
+        let mut findings = Vec::new();
+        for source in &self.sources {
+            if let Err(error) = source.load(&mut vault) {
+                findings.push(Finding::new(Kind::Source, error));
             }
         }
-        Ok(vault)
+        let incomplete = !findings.is_empty();
+        findings.extend(self.declared.take_inherited(&mut vault));
+        findings.extend(declared::rules_without_secret(&self.declared, &self.permit.0, &vault));
+        findings.extend(self.declared.findings(&vault, self.config.as_deref(), incomplete));
+        Ok(Gathered { vault, findings })
     }
 
     /// Whether core files were forbidden.
@@ -236,18 +289,4 @@ fn option(name: &str, error: impl std::fmt::Display) -> Failure {
 
 fn selections(option_name: &str, names: &[String]) -> Result<Vec<Selection>, Failure> {
     names.iter().map(|name| name.parse().map_err(|error| option(&format!("{option_name} {name}"), error))).collect()
-}
-
-fn read_config(named: Option<&Path>, none: bool) -> Result<Config, Failure> {
-    if none {
-        return Ok(Config::default());
-    }
-    let path: PathBuf = named.map_or_else(|| PathBuf::from(CONFIG_FILE), Path::to_owned);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
-        Err(error) => return Err(Failure::own(format!("cannot read {}: {error}", path.display()))),
-    };
-    let directory = path.parent().unwrap_or(Path::new(""));
-    Config::parse(&text, directory).map_err(|error| Failure::own(format!("{}: {error}", path.display())))
 }

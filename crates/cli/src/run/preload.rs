@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use envward_kernel::{descriptor, process};
-use envward_secret::Vault;
 
 use super::command::{self, Found};
-use super::plan::Plan;
+use super::plan::{Loaded, Plan};
 use super::report;
 use crate::failure::Failure;
 
@@ -22,7 +21,8 @@ const LIBRARY: &str = "libenvward.so";
 const VARIABLE: &str = "ENVWARD_SECRETS";
 
 /// Becomes the program. Returns only to say why not.
-pub(crate) fn exec(plan: &Plan, vault: &Vault) -> Result<u8, Failure> {
+pub(crate) fn exec(plan: &Plan, loaded: &Loaded) -> Result<u8, Failure> {
+    let Loaded { vault, plain } = loaded;
     if process::is_privileged_executable() {
         return Err(Failure::own("the preload tier is not for an envward with capabilities on its file"));
     }
@@ -37,7 +37,7 @@ pub(crate) fn exec(plan: &Plan, vault: &Vault) -> Result<u8, Failure> {
     if plan.forbids_core() {
         process::forbid_core_files().map_err(|error| Failure::own(format!("cannot forbid core files: {error}")))?;
     }
-    let variables = variables(&environment.without(vault), &library, handed.as_raw_fd(), length);
+    let variables = variables(&environment.strings(vault, plain, &plan.declared), &library, handed.as_raw_fd(), length);
     let mut denied = None;
     for path in &paths {
         let error = become_program(path, &arguments, &variables);

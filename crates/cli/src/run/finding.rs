@@ -1,0 +1,141 @@
+//! What is wrong before anything is started: all of it, and where.
+
+use std::fmt;
+use std::path::Path;
+
+use envward_policy::ConfigError;
+use envward_policy::reference::Reference;
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Something that stops the start. Holds names and places, never a value.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(flatten)]
+    pub(crate) place: Option<Place>,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+    #[serde(skip)]
+    excerpt: Option<String>,
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// The configuration file is wrong or cannot be read.
+    Config,
+    /// There is no such profile.
+    Profile,
+    /// A source cannot be loaded.
+    Source,
+    /// A required variable has no value.
+    Missing,
+    /// A value is not of its type.
+    Type,
+    /// A rule names what is no secret.
+    Rule,
+    /// What is declared not to be secret holds a secret.
+    Secret,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) column: Option<usize>,
+}
+
+impl Finding {
+    pub(crate) fn new(kind: Kind, message: impl fmt::Display) -> Self {
+        Self { kind, name: None, place: None, message: message.to_string(), hint: None, excerpt: None }
+    }
+
+    pub(crate) fn about(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// What is wrong with a configuration file.
+    pub(crate) fn config(path: &Path, error: &ConfigError) -> Self {
+        let place = Place { file: path.display().to_string(), line: Some(error.line()), column: Some(error.column()) };
+        let mut finding = Self::new(Kind::Config, error.message()).at(Some(place));
+        finding.excerpt = Some(error.excerpt());
+        finding
+    }
+}
+
+impl Place {
+    /// Where a value stands, if that is in a file.
+    pub(crate) fn of_value(origin: &str, place: Option<(usize, usize)>) -> Option<Self> {
+        let Some((line, column)) = place else {
+            let path = origin.strip_prefix("file:")?;
+            return Some(Self { file: path.to_owned(), line: None, column: None });
+        };
+        let file = origin.strip_suffix(&format!(":{line}")).unwrap_or(origin);
+        Some(Self { file: file.to_owned(), line: Some(line), column: Some(column) })
+    }
+
+    /// Where a reference leads, if that is a file.
+    pub(crate) fn of_reference(reference: &Reference) -> Option<Self> {
+        match reference {
+            Reference::File(path) => Some(Self { file: path.display().to_string(), line: None, column: None }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        for number in [self.line, self.column].into_iter().flatten() {
+            write!(f, ":{number}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(excerpt) = &self.excerpt {
+            for line in excerpt.lines() {
+                write!(f, "\n  {line}")?;
+            }
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All of them as the failure of `run`.
+pub(crate) fn failure(findings: &[Finding]) -> Failure {
+    let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
+    Failure::own(texts.join("\nenvward: "))
+}
