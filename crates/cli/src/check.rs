@@ -1,4 +1,5 @@
-//! `envward check`: everything that would stop `envward run`, without starting anything.
+//! `envward check`: everything in configuration, sources and variables that would stop
+//! `envward run`, without starting anything.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -17,9 +18,9 @@ use crate::run::plan::Plan;
 
 /// Check configuration, sources and declared variables without starting anything
 ///
-/// Says everything that would stop `envward run`: mistakes in envward.toml, sources that cannot
-/// be read, required variables that are missing, values that are not of their type. Shows no
-/// value. Exit status: 0 when all is right, 1 when something is not, 2 for a wrong command line.
+/// Says everything that would stop `envward run`, other than what the machine lacks: mistakes in
+/// envward.toml, sources that cannot be read, required variables that are missing, values that
+/// are not of their type. Shows no value. Exit status: 0 when all is right, 1 when something is not, 2 for a wrong command line.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Print one JSON object

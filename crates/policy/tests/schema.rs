@@ -26,7 +26,8 @@ const BEYOND: &[&str] = &[
     "in a circle",
     "[secrets] and in [variables]",
     "in the profile",
-    "needs the number",     // fd: with more digits than a number has.
+    "needs the number", // fd: with more digits than a number has.
+    "NUL character",
     "plain decimal number", // 0x10, which JSON does not have.
 ];
 

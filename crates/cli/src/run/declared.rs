@@ -130,25 +130,23 @@ impl Declared {
     /// environment, and adds the defaults.
     pub(crate) fn take_plain(&self, vault: &mut Vault) -> Result<Vec<CString>, Failure> {
         let mut plain = Vec::new();
+        if self.variables.iter().all(|variable| variable.secret) {
+            return Ok(plain);
+        }
+        let environment = own_environment().map_err(Failure::own)?;
         for variable in self.variables.iter().filter(|variable| !variable.secret) {
-            let name = variable.name.as_bytes();
-            let value = match vault.value(&variable.name) {
-                Some(value) => Some(value),
-                None if self.is_inherited(name)? => None,
-                None => variable.default.as_deref().map(str::as_bytes),
+            let value = match self.find(variable, vault, &environment) {
+                Found::Vault(_) => vault.value(&variable.name),
+                Found::Default => variable.default.as_deref().map(str::as_bytes),
+                Found::Inherited(_) | Found::Nowhere => None,
             };
             if let Some(value) = value {
-                let string = CString::new([name, b"=", value].concat());
+                let string = CString::new([variable.name.as_bytes(), b"=", value].concat());
                 plain.push(string.map_err(|_| Failure::own(format!("{}: a NUL byte in the default", variable.name)))?);
             }
             vault.take_out(&variable.name);
         }
         Ok(plain)
-    }
-
-    fn is_inherited(&self, name: &[u8]) -> Result<bool, Failure> {
-        let environment = own_environment().map_err(Failure::own)?;
-        Ok(self.passage(name) == Passage::Passes && environment.value(name).is_some())
     }
 }
 

@@ -86,12 +86,16 @@ impl Finding {
 impl Place {
     /// Where a value stands, if that is in a file.
     pub(crate) fn of_value(origin: &str, place: Option<(usize, usize)>) -> Option<Self> {
-        let Some((line, column)) = place else {
-            let path = origin.strip_prefix("file:")?;
+        if let Some((line, column)) = place {
+            let file = origin.strip_suffix(&format!(":{line}")).unwrap_or(origin);
+            return Some(Self { file: file.to_owned(), line: Some(line), column: Some(column) });
+        }
+        if let Some(path) = origin.strip_prefix("file:") {
             return Some(Self { file: path.to_owned(), line: None, column: None });
-        };
-        let file = origin.strip_suffix(&format!(":{line}")).unwrap_or(origin);
-        Some(Self { file: file.to_owned(), line: Some(line), column: Some(column) })
+        }
+        // `app.env:3`, and not `fd:3`.
+        let (file, line) = origin.rsplit_once(':').filter(|(file, _)| *file != "fd")?;
+        Some(Self { file: file.to_owned(), line: Some(line.parse().ok()?), column: None })
     }
 
     /// Where a reference leads, if that is a file.
@@ -138,4 +142,26 @@ impl fmt::Display for Finding {
 pub(crate) fn failure(findings: &[Finding]) -> Failure {
     let texts: Vec<String> = findings.iter().map(Finding::to_string).collect();
     Failure::own(texts.join("\nenvward: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_from_origins() {
+        for (origin, place, expected) in [
+            ("app.env:3", Some((3, 7)), Some("app.env:3:7")),
+            ("a:b.env:3", Some((3, 7)), Some("a:b.env:3:7")),
+            ("app.env:3", None, Some("app.env:3")),
+            ("file:/run/x:3", None, Some("/run/x:3")),
+            ("fd:3", None, None),
+            ("stdin", None, None),
+            ("environment", None, None),
+            ("store:name", None, None),
+        ] {
+            let shown = Place::of_value(origin, place).map(|place| place.to_string());
+            assert_eq!(shown.as_deref(), expected, "{origin}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `envward check`, and that `envward run` starts nothing that it would find fault with.
 
-use super::project::Project;
+use super::project::{Project, expect_documented};
 
 const CONFIG: &str = r#"
 [run]
@@ -124,6 +124,7 @@ fn everything_that_is_wrong_is_found_and_stops_the_start() {
             json["findings"].as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
         assert_eq!(found, *kinds, "{changes:?}");
         assert_eq!(json["ok"], false);
+        expect_documented(&json);
         let marker = project.path("started");
         let said = project.run(&["run", "--", "touch", marker.to_str().unwrap()]);
         // The last line of `check` is a summary.
@@ -170,8 +171,6 @@ fn sources_of_the_command_line_are_checked_too() {
     Project::new(&[]).run(&["check"]).complains(2, &["there are no secrets"]);
 }
 
-/// Values of types that are checked by foreign code, with nothing of them left in ordinary
-/// memory, are in `leftovers`; here only that they are taken and refused.
 #[test]
 fn large_values_are_checked() {
     let body = "QUJD".repeat(16) + "\n";

@@ -1,6 +1,6 @@
 //! `envward env explain`: where a value comes from, without the value.
 
-use super::project::Project;
+use super::project::{Project, expect_documented};
 
 const CONFIG: &str = r#"
 [run]
@@ -100,6 +100,7 @@ fn every_way_to_a_value_is_told() {
     for (arguments, environment, code, lines) in cases {
         let arguments = [&["env", "explain"], *arguments].concat();
         project.run_with(&arguments, environment).expect(*code, lines);
+        expect_documented(&project.run_with(&[&arguments[..], &["--json"]].concat(), environment).json());
     }
 }
 

@@ -110,6 +110,25 @@ impl Said {
     }
 }
 
+/// Expects every key of some JSON to stand in `docs/check.md`.
+#[track_caller]
+pub(crate) fn expect_documented(json: &serde_json::Value) {
+    const PAGE: &str = include_str!("../../../../docs/check.md");
+    match json {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                assert!(PAGE.contains(&format!("`{key}`")), "{key} is not in docs/check.md");
+                if let ("kind" | "state" | "schema", Some(word)) = (key.as_str(), value.as_str()) {
+                    assert!(PAGE.contains(&format!("`{word}`")), "{key} {word} is not in docs/check.md");
+                }
+                expect_documented(value);
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(expect_documented),
+        _ => {}
+    }
+}
+
 /// The directory of the project's own files.
 pub(crate) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))

@@ -41,6 +41,8 @@ fn a_declared_secret_is_never_a_plain_string() {
         look hunter2; look PORT=8080; test ${#INHERITED} = 17";
     let environment = [("INHERITED", "hunter2-inherited"), ("PORT", "1")];
     project.run_with(&shell(script), &environment).expect(0, &["0\n1\n"]);
+    // And once: it is not a secret beside that.
+    project.run_with(&shell("env | grep -c ^PORT="), &environment).expect(0, &["1\n"]);
     // As it is without a declaration.
     let undeclared = Project::new(&[("envward.toml", "[run]\nenv-files = [\"app.env\"]\n"), ("app.env", "A=1\n")]);
     undeclared.run_with(&shell(script), &environment).expect(0, &["1\n0\n"]);

@@ -100,6 +100,7 @@ pub(super) enum Problem {
     SecretByTable,
     DefaultMismatch { name: String, mismatch: Mismatch },
     DefaultNumber,
+    DefaultNul,
     RequiredDefault { name: String },
     RuleOfPlain { name: String },
     DeclaredTwice { name: String },
@@ -176,6 +177,7 @@ impl fmt::Display for Problem {
             }
             Self::DefaultMismatch { name, mismatch } => write!(f, "{name}: the default {mismatch}"),
             Self::DefaultNumber => f.write_str("write the default as a string or as a plain decimal number"),
+            Self::DefaultNul => f.write_str("the default holds a NUL character, which no variable can hold"),
             Self::RequiredDefault { name } => {
                 write!(f, "{name}: a variable with a default is never missing; leave `required` or `default` out")
             }

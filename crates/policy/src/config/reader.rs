@@ -273,6 +273,7 @@ impl<'a> Reader<'a> {
             self.noted(key, &value.span(), plain.ok_or(Problem::DefaultNumber))
         };
         match value.get_ref() {
+            DeValue::String(text) if text.contains('\0') => self.noted(key, &value.span(), Err(Problem::DefaultNul)),
             DeValue::String(text) => Some(text.clone().into_owned()),
             DeValue::Boolean(truth) => Some(truth.to_string()),
             DeValue::Integer(integer) if integer.radix() == 10 => number(integer.as_str()),

@@ -72,6 +72,7 @@ fn wrong_declarations_are_told() {
             "4:11: A: the default must be a port from 1 to 65535",
         ),
         ("[variables.A]\nsecret = false\ndefault = 0x10\n", "3:11: write the default as a string or as a plain"),
+        ("[variables.A]\nsecret = false\ndefault = \"\\u0000\"\n", "3:11: the default holds a NUL character"),
         ("[variables.A]\nsecret = false\ndefault = nan\n", "3:11: write the default as a string or as a plain"),
         ("[variables.A]\nsecret = false\ndefault = [1]\n", "3:11: `default` is of type array; it must be a string,"),
         (
