@@ -60,6 +60,13 @@ pub(crate) struct Run {
     /// Start without this mechanism, or `all`, if it cannot be had, and say so
     #[arg(long, value_name = "MECHANISM")]
     pub(crate) best_effort: Vec<String>,
+    /// Replace secrets in the program's standard output and error by `[redacted NAME]`: values
+    /// as they are and in base64, hexadecimal, URL and JSON encoding. A net for accidents, which
+    /// a program that wants to can evade: not caught are other encodings, compression and
+    /// encryption, values that are cut up or changed (colours, line breaks, capitals), values
+    /// of fewer than 6 bytes, and what goes into files, sockets or another terminal
+    #[arg(long)]
+    pub(crate) redact: bool,
     /// Let the program write no core files (RLIMIT_CORE 0)
     #[arg(long)]
     pub(crate) no_core: bool,

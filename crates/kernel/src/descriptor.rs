@@ -113,6 +113,42 @@ fn detach_streams(numbers: &[RawFd]) {
     }
 }
 
+/// Closes all descriptors from 3 on but those of `kept`, in a child made by `fork` that uses
+/// none of the others ([close_range(2)](https://man7.org/linux/man-pages/man2/close_range.2.html),
+/// Linux 5.9).
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.9.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for last in kept.into_iter().chain([u32::MAX]) {
+        // The kept one itself stays, but for the end of all.
+        let end = if last == u32::MAX { last } else { last.saturating_sub(1) };
+        if first <= end {
+            // SAFETY: takes no pointers; that nobody uses what is closed is the caller's promise,
+            // and a number that is used all the same gives EBADF.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, end, 0_u32) })?;
+        }
+        first = first.max(last.saturating_add(1));
+    }
+    Ok(())
+}
+
+/// Whether two descriptors share their file offset and status flags: they are copies of each
+/// other ([kcmp(2)](https://man7.org/linux/man-pages/man2/kcmp.2.html), Linux 3.5).
+///
+/// # Errors
+/// `EBADF`; `ENOSYS` or `EPERM` where the call is not to be had.
+pub fn are_copies(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
+    const KCMP_FILE: libc::c_int = 0;
+    let own = crate::process::id();
+    // SAFETY: takes no pointers.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one.as_raw_fd(), other.as_raw_fd()) };
+    check(order).map(|order| order == 0)
+}
+
 /// How many descriptor numbers [`close_inherited`] looks at.
 const LOOKED_AT: usize = 256;
 
@@ -183,6 +219,41 @@ mod tests {
         assert_eq!(read(reader.as_fd(), &mut buffer).unwrap(), 3);
         assert_eq!(&buffer[..3], b"abc");
         assert_eq!(read(reader.as_fd(), &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn only_the_kept_ones_stay_open() {
+        let (first, second) = (File::open("/dev/null").unwrap(), File::open("/dev/null").unwrap());
+        let kept = File::open("/dev/null").unwrap();
+        let crate::process::Fork::Parent(child) = fork_for_test(|| {
+            close_all_but(&[kept.as_fd(), io::stdin().as_fd()]).is_ok()
+                && is_open(kept.as_raw_fd())
+                && is_open(2)
+                && !is_open(first.as_raw_fd())
+                && !is_open(second.as_raw_fd())
+        }) else {
+            unreachable!("the child ends")
+        };
+        let ended = crate::process::wait_for(child).unwrap();
+        assert_eq!(ended, crate::process::Change::Ended(crate::process::Ending::Exited(0)));
+    }
+
+    /// Forks although the test has threads: the child only makes system calls.
+    fn fork_for_test(in_child: impl FnOnce() -> bool) -> crate::process::Fork {
+        // SAFETY: as said; the child never returns.
+        match unsafe { libc::fork() } {
+            0 => crate::process::exit_now(u8::from(!in_child())),
+            pid => crate::process::Fork::Parent(pid),
+        }
+    }
+
+    #[test]
+    fn a_copy_shares_the_offset_and_a_second_opening_does_not() {
+        let one = File::open("/dev/null").unwrap();
+        let copy = one.try_clone().unwrap();
+        let other = File::open("/dev/null").unwrap();
+        assert!(are_copies(one.as_fd(), copy.as_fd()).unwrap());
+        assert!(!are_copies(one.as_fd(), other.as_fd()).unwrap());
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod declared;
 pub(crate) mod finding;
 pub(crate) mod plan;
 mod preload;
+mod redaction;
 mod report;
 
 use envward_kernel::process::{self, Ending};
@@ -35,7 +36,8 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
     if !quiet {
         protection.announce();
     }
-    supervise(&plan, &protection, loaded, verbose)
+    let streams = plan.redact.then(|| redaction::begin(&loaded.vault, quiet)).transpose()?;
+    supervise(&plan, &protection, loaded, verbose, streams)
 }
 
 /// Closes our own memory, before anything secret can be in it. Says whether the executable has
@@ -59,7 +61,13 @@ fn set_trace_capability(effective: bool) -> Result<(), Failure> {
     }
 }
 
-fn supervise(plan: &Plan, protection: &plan::Protection, loaded: Loaded, verbose: bool) -> Result<u8, Failure> {
+fn supervise(
+    plan: &Plan,
+    protection: &plan::Protection,
+    loaded: Loaded,
+    verbose: bool,
+    mut streams: Option<redaction::Streams>,
+) -> Result<u8, Failure> {
     let Loaded { vault, plain } = loaded;
     let environment = command::Environment::acquire()?;
     let Found { paths, arguments } = command::find(&plan.command, &environment)?;
@@ -75,8 +83,11 @@ fn supervise(plan: &Plan, protection: &plan::Protection, loaded: Loaded, verbose
         vault,
         &plan.permit,
         &mut tell,
-    )
-    .map_err(|error| report::start_failure(&error, &plan.command[0]))?;
+    );
+    if let Some(streams) = &mut streams {
+        streams.restore();
+    }
+    let started = started.map_err(|error| report::start_failure(&error, &plan.command[0]))?;
     if verbose {
         report::level(&started.level());
     }
@@ -85,6 +96,11 @@ fn supervise(plan: &Plan, protection: &plan::Protection, loaded: Loaded, verbose
         && let Err(error) = remaining.go_on_in_background()
     {
         output::error(format_args!("what the program left running can start no more programs: {error}"));
+    }
+    if let Some(streams) = streams {
+        // There is nobody left to forward a signal to.
+        let _ = signal::set_mask(signal::SignalSet::EMPTY);
+        streams.drain();
     }
     Ok(end_like(ended.ending))
 }

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     no_core: bool,
     /// Whether the preload tier was named.
     pub(crate) preload: bool,
+    /// Whether secrets in the program's output are to be replaced.
+    pub(crate) redact: bool,
 }
 
 /// The environment of the program.
@@ -131,6 +133,12 @@ impl Plan {
             return Err(Failure::own("the preload tier has no modes and keeps no rules about programs")
                 .hint("leave --mode, --only and --deny out, or use the injected tier"));
         }
+        if preload && arguments.redact {
+            return Err(Failure::own(
+                "the preload tier cannot redact: nothing of envward is left when the program runs",
+            )
+            .hint("leave --redact out, or use the injected tier"));
+        }
         let mut requirements = Requirements::default();
         requirements.apply(&config.require, &config.best_effort).map_err(Failure::own)?;
         requirements
@@ -151,6 +159,7 @@ impl Plan {
             requirements,
             no_core: arguments.no_core,
             preload,
+            redact: arguments.redact,
         })
     }
 
