@@ -54,7 +54,9 @@ enum Comparison {
 const BLOCK: usize = 4;
 /// How much of the beginning of an occurrence is looked at.
 const PREFIX: usize = 8;
-const BITS: u32 = 17;
+/// How many blocks are looked up before anything is done about what was found.
+const GROUP: usize = 8;
+const BITS: u32 = 18;
 const TABLE: usize = 1 << (BITS - 3);
 /// Bits for the bytes that an occurrence can begin with.
 const FIRST: usize = 256 / 8;
@@ -109,30 +111,57 @@ impl Matcher {
     /// Finds the first thing at or behind `from`. `ended`: nothing comes behind this text.
     #[must_use]
     pub fn find(&self, text: &[u8], from: usize, ended: bool) -> Found {
+        // A stride that is known to the compiler.
+        match self.stride {
+            3 => self.scan::<3>(text, from, ended),
+            4 => self.scan::<4>(text, from, ended),
+            _ => self.scan::<5>(text, from, ended),
+        }
+    }
+
+    fn scan<const STRIDE: usize>(&self, text: &[u8], from: usize, ended: bool) -> Found {
         let samples = self.samples();
         // The first block that every occurrence from `from` on would hold.
-        let mut at = from + self.stride - 1;
-        let mut rest = text.get(at..).unwrap_or_default();
-        while let Some(block) = rest.first_chunk::<BLOCK>() {
-            if has(samples, hash(u32::from_le_bytes(*block))) {
-                for start in at + 1 - self.stride..=at {
-                    if let Some(found) = self.look(text, start, ended) {
-                        return found;
-                    }
+        let mut at = from + STRIDE - 1;
+        while let Some(group) = text.get(at..).and_then(|rest| rest.get(..(GROUP - 1) * STRIDE + BLOCK)) {
+            let hits = (0..GROUP).fold(0, |hits, number| {
+                let block = [0, 1, 2, 3].map(|byte| group[number * STRIDE + byte]);
+                hits | bit(samples, hash(u32::from_le_bytes(block))) << number
+            });
+            let mut left = hits;
+            while left != 0 {
+                let sample = at + left.trailing_zeros() as usize * STRIDE;
+                if let Some(found) = self.look_around::<STRIDE>(text, sample, ended) {
+                    return found;
                 }
+                left &= left - 1;
             }
-            at += self.stride;
-            rest = rest.get(self.stride..).unwrap_or_default();
+            at += GROUP * STRIDE;
         }
-        let behind = at + 1 - self.stride;
+        let behind = at + 1 - STRIDE;
         (behind..text.len()).find_map(|start| self.look(text, start, ended)).unwrap_or(Found::Nothing)
+    }
+
+    /// What begins where `sample` would be in one of the first blocks.
+    #[inline(never)]
+    fn look_around<const STRIDE: usize>(&self, text: &[u8], sample: usize, ended: bool) -> Option<Found> {
+        let starts = self.starts();
+        let area = text.get(sample + 1 - STRIDE..sample + BLOCK)?;
+        (0..STRIDE).find_map(|offset| {
+            let block = [0, 1, 2, 3].map(|byte| area[offset + byte]);
+            if bit(starts, hash(u32::from_le_bytes(block))) == 0 {
+                return None;
+            }
+            let start = sample + 1 - STRIDE + offset;
+            self.compare_all(&text[start..], start, ended)
+        })
     }
 
     /// What begins at `start`.
     fn look(&self, text: &[u8], start: usize, ended: bool) -> Option<Found> {
         let text = text.get(start..)?;
         let possible = match text.first_chunk::<BLOCK>() {
-            Some(block) => has(self.starts(), hash(u32::from_le_bytes(*block))),
+            Some(block) => bit(self.starts(), hash(u32::from_le_bytes(*block))) == 1,
             None => {
                 let first = usize::from(*text.first()?);
                 self.first()[first / 8] >> (first % 8) & 1 == 1
@@ -256,8 +285,8 @@ const fn hash(block: u32) -> usize {
 }
 
 #[inline]
-const fn has(table: &[u8; TABLE], hash: usize) -> bool {
-    table[hash >> 3] >> (hash & 7) & 1 == 1
+const fn bit(table: &[u8; TABLE], hash: usize) -> u32 {
+    (table[hash >> 3] >> (hash & 7) & 1) as u32
 }
 
 fn table(bytes: &[u8]) -> &[u8; TABLE] {

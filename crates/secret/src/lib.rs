@@ -28,4 +28,4 @@ pub use backing::Backing;
 pub use buffer::{ReadError, SecretBuf};
 pub use error::{RegionError, Step};
 pub use region::{Delivery, Parcel, Region};
-pub use vault::{Arena, Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, Vault, VaultError};
+pub use vault::{Arena, Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, PackedVault, Vault, VaultError};

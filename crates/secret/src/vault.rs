@@ -6,7 +6,7 @@ use std::fmt;
 use envward_kernel::memory;
 
 use crate::region::wipe_slice;
-use crate::{Backing, Delivery, Region, RegionError, SecretBuf};
+use crate::{Backing, Delivery, Parcel, Region, RegionError, SecretBuf};
 
 /// The longest entry in bytes, name, `=` and the final NUL included: what
 /// `execve(2)` allows for one string (`MAX_ARG_STRLEN`, 32 pages of 4 KiB).
@@ -36,6 +36,7 @@ pub struct Arena {
     pub spare: Option<Delivery>,
 }
 
+#[derive(Clone, Debug)]
 struct Slot {
     name: String,
     origin: String,
@@ -155,6 +156,22 @@ impl Vault {
         self.spare = buffer.reuse();
     }
 
+    /// Gives up the memory for the first copy, before a fork: the child would share it.
+    pub fn give_up_spare(&mut self) {
+        self.spare = None;
+    }
+
+    /// A copy for a child that is to be forked, which has none of its parent's memory.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn pack(&self) -> Result<PackedVault, RegionError> {
+        let mut delivery = Delivery::new(self.arena.len(), self.backing())?;
+        delivery.as_mut_slice().copy_from_slice(self.image());
+        Ok(PackedVault { parcel: delivery.pack(), used: self.used, index: self.index.clone() })
+    }
+
     /// The kind of memory that the vault is made of.
     #[must_use]
     pub fn backing(&self) -> Backing {
@@ -214,6 +231,26 @@ impl fmt::Debug for Vault {
 impl Slot {
     fn value_range(&self) -> std::ops::Range<usize> {
         self.offset + self.name.len() + 1..self.offset + self.len - 1
+    }
+}
+
+/// A vault on its way into a child process.
+#[derive(Debug)]
+pub struct PackedVault {
+    parcel: Parcel,
+    used: usize,
+    index: Vec<Slot>,
+}
+
+impl PackedVault {
+    /// The vault, in the child.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn unpack(self) -> Result<Vault, RegionError> {
+        let arena = Region::unpack(self.parcel)?;
+        Ok(Vault { arena, used: self.used, index: self.index, spare: None })
     }
 }
 

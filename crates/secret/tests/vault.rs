@@ -247,3 +247,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_packed_vault_is_the_same_vault() {
+    let mut vault = Vault::new(Backing::MemfdSecret).unwrap();
+    vault.insert("FIRST", "a.env:1", b"one").unwrap();
+    vault.insert("SECOND", "a.env:2", b"").unwrap();
+    let mut copy = vault.pack().unwrap().unpack().unwrap();
+    drop(vault);
+    assert!(copy.value("FIRST") == Some(b"one") && copy.value("SECOND") == Some(b""));
+    copy.insert("FIRST", "b.env:1", &[b'x'; 10_000]).unwrap();
+    assert_eq!(copy.entries().map(|entry| entry.name).collect::<Vec<_>>(), ["SECOND", "FIRST"]);
+    assert_eq!(copy.value("FIRST").map(<[u8]>::len), Some(10_000));
+}

@@ -9,9 +9,12 @@ mod preload;
 mod redaction;
 mod report;
 
+use std::ffi::CString;
+
 use envward_kernel::process::{self, Ending};
 use envward_kernel::{capability, prctl, signal};
 use envward_launch::start;
+use envward_secret::Vault;
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -36,8 +39,9 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
     if !quiet {
         protection.announce();
     }
-    let streams = plan.redact.then(|| redaction::begin(&loaded.vault, quiet)).transpose()?;
-    supervise(&plan, &protection, loaded, verbose, streams)
+    let Loaded { vault, plain } = loaded;
+    let program = |vault, streams| supervise(&plan, &protection, vault, &plain, verbose, streams);
+    if plan.redact { redaction::run(vault, quiet, program) } else { program(vault, None) }
 }
 
 /// Closes our own memory, before anything secret can be in it. Says whether the executable has
@@ -64,14 +68,14 @@ fn set_trace_capability(effective: bool) -> Result<(), Failure> {
 fn supervise(
     plan: &Plan,
     protection: &plan::Protection,
-    loaded: Loaded,
+    vault: Vault,
+    plain: &[CString],
     verbose: bool,
     mut streams: Option<redaction::Streams>,
 ) -> Result<u8, Failure> {
-    let Loaded { vault, plain } = loaded;
     let environment = command::Environment::acquire()?;
     let Found { paths, arguments } = command::find(&plan.command, &environment)?;
-    let strings = environment.strings(&vault, &plain, &plan.declared);
+    let strings = environment.strings(&vault, plain, &plan.declared);
     let mut tell = report::tell;
     let started = start::start(
         &start::Command {
@@ -98,8 +102,6 @@ fn supervise(
         output::error(format_args!("what the program left running can start no more programs: {error}"));
     }
     if let Some(streams) = streams {
-        // There is nobody left to forward a signal to.
-        let _ = signal::set_mask(signal::SignalSet::EMPTY);
         streams.drain();
     }
     Ok(end_like(ended.ending))

@@ -199,7 +199,6 @@ fn sealed_first_program_is_refused_where_calls_are_faked() {
         target.memory().read_exact_at(&mut code, start).expect("vDSO");
         start + code.windows(2).position(|window| window == [0x0f, 0x05]).expect("syscall") as u64
     };
-    let fates = [24, 32, 48, 64, 80, 96]
-        .map(|spared| fate_of_late_change("kernel entry", &program(), &entry, spared));
+    let fates = [24, 32, 48, 64, 80, 96].map(|spared| fate_of_late_change("kernel entry", &program(), &entry, spared));
     assert!(fates.contains(&Fate::Refused), "{fates:?}");
 }

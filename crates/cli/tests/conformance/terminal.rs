@@ -17,7 +17,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::same;
-use crate::stage::case::{ALL, Case, SUPERVISING};
+use crate::stage::case::{Case, ON_TERMINAL, SUPERVISING_ON_TERMINAL};
 use crate::stage::job::{Job, PATIENCE, SETTLE, Start};
 use crate::stage::stage;
 
@@ -187,7 +187,7 @@ const RUN: &str = "\"${L[@]}\" $P";
 #[test]
 fn interrupt_key_arrives_once() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind(&format!("{RUN} signals"));
@@ -214,7 +214,7 @@ fn interrupt_key_arrives_once() {
 fn interrupt_key_ends_an_ordinary_program() {
     for (key, status) in [("\x03", "status 130"), ("\x1c", "status 131")] {
         same(
-            &ALL,
+            &ON_TERMINAL,
             |case| {
                 let mut session = Session::new(case);
                 session.kind(&format!("{RUN} wait"));
@@ -231,7 +231,7 @@ fn interrupt_key_ends_an_ordinary_program() {
 #[test]
 fn suspend_key_stops_and_fg_continues() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind(&format!("{RUN} signals"));
@@ -264,7 +264,7 @@ fn suspend_key_stops_and_fg_continues() {
 #[test]
 fn suspend_bg_and_kill() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind(&format!("{RUN} wait"));
@@ -286,7 +286,7 @@ fn suspend_bg_and_kill() {
 #[test]
 fn a_stop_by_the_shell_and_its_end() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.run(&format!("{RUN} wait < <(sleep 30) > /dev/null & sleep 0.5"));
@@ -306,7 +306,7 @@ fn a_stop_by_the_shell_and_its_end() {
 #[test]
 fn size_and_foreground() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.screen.resize(31, 77);
@@ -321,7 +321,7 @@ fn size_and_foreground() {
 #[test]
 fn a_change_of_size_is_told_once() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind(&format!("{RUN} signals"));
@@ -340,7 +340,7 @@ fn a_change_of_size_is_told_once() {
 #[test]
 fn reading_the_terminal_in_the_background_stops() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.run("\"${L[@]}\" cat & sleep 0.5");
@@ -364,7 +364,7 @@ fn reading_the_terminal_in_the_background_stops() {
 #[test]
 fn pipelines() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.run("\"${L[@]}\" printf 'b\\na\\n' | sort");
@@ -385,7 +385,7 @@ fn pipelines() {
 #[test]
 fn keys_reach_every_part_of_a_pipeline() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind(&format!("{RUN} wait | \"${{L[@]}}\" sed -u '' | \"${{L[@]}}\" cat"));
@@ -409,7 +409,7 @@ fn keys_reach_every_part_of_a_pipeline() {
 #[test]
 fn a_shell_below_has_its_own_job_control() {
     same(
-        &SUPERVISING,
+        &SUPERVISING_ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind("PS1='##> ' \"${L[@]}\" bash --norc --noprofile --noediting -i");
@@ -439,7 +439,7 @@ fn a_shell_below_has_its_own_job_control() {
 #[test]
 fn a_script_reads_the_terminal() {
     same(
-        &SUPERVISING,
+        &SUPERVISING_ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind("sh -c '\"$@\"; echo after' sh \"${L[@]}\" sh -c 'echo ask; read a; echo got $a'");
@@ -461,7 +461,7 @@ fn a_script_reads_the_terminal() {
 fn interrupting_a_script_ends_all_of_it() {
     // A shell goes on after a command that handled ^C, and dies after one that died.
     same(
-        &SUPERVISING,
+        &SUPERVISING_ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.kind("sh -c '\"$@\"; echo went on' sh \"${L[@]}\" sh -c 'echo ready; sleep 50'");
@@ -481,7 +481,7 @@ fn interrupting_a_script_ends_all_of_it() {
 #[test]
 fn modes_of_the_terminal_are_the_programs_business() {
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut session = Session::new(case);
             session.run("\"${L[@]}\" stty -icanon; stty -a | grep -c -- -icanon; stty icanon");
@@ -496,7 +496,7 @@ fn modes_of_the_terminal_are_the_programs_business() {
 fn keys_arrive_once_without_a_shell() {
     // As the leader of the session itself: ssh -t host envward …, docker run -t.
     same(
-        &ALL,
+        &ON_TERMINAL,
         |case| {
             let mut screen = Screen::open();
             let mut job = screen.start(Start::probe(case, ["signals"]));

@@ -165,6 +165,9 @@ impl Start {
             words.push("--env-file".into());
             words.push(secrets.file.clone().into());
         }
+        if self.case.redact {
+            words.push("--redact".into());
+        }
         words.extend(self.options.iter().cloned());
         words.push("--".into());
         words

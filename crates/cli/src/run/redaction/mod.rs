@@ -3,8 +3,11 @@
 //! Relays, processes of ours, stand between the program and where its output goes. See
 //! docs/redaction.md for what they find, and what they cannot.
 
+mod front;
+mod monitor;
 mod relay;
 mod streams;
+mod terminal;
 
 use envward_secret::Vault;
 
@@ -13,12 +16,28 @@ use crate::output;
 
 pub(crate) use self::streams::Streams;
 
-/// Puts relays between the program that is to be started and where its output goes.
-pub(crate) fn begin(vault: &Vault, quiet: bool) -> Result<Streams, Failure> {
+/// Runs `program`, which starts the program and ends as it did, with relays between it and
+/// where its output goes.
+pub(crate) fn run(
+    mut vault: Vault,
+    quiet: bool,
+    program: impl FnOnce(Vault, Option<Streams>) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
     if !quiet {
-        announce(vault);
+        announce(&vault);
     }
-    Streams::redirect(vault)
+    vault.give_up_spare();
+    if !terminal::is_interactive() {
+        let streams = Streams::redirect(&vault)?;
+        return program(vault, Some(streams));
+    }
+    terminal::run(vault, |vault| match program(vault, None) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::error(&failure);
+            failure.code
+        }
+    })
 }
 
 /// Says which secrets will not be found.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use envward_kernel::descriptor;
 use envward_kernel::process::{self, Fork};
-use envward_kernel::signal::{self, SignalSet};
+use envward_kernel::signal::{self, SignalQueue, SignalSet};
 use envward_redact::{Matcher, Secret, Stream};
 use envward_secret::{Parcel, Region, RegionError, Vault};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,6 +25,11 @@ const PIECES: [usize; 3] = [64 * 1024, 16 * 1024, 4 * 1024];
 /// How much is passed on at most before the end of the program is reported: more than a pipe
 /// or a terminal holds, and not all that a daemon writes in its life.
 const BACKLOG: usize = 2 * 1024 * 1024;
+
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGQUIT: i32 = 3;
+const SIGTERM: i32 = 15;
 
 /// What a relay and its parent say to each other, one byte each.
 const READY: u8 = b'r';
@@ -105,12 +110,26 @@ impl Relay {
         Err(failed(&String::from_utf8_lossy(&answer).trim_start()))
     }
 
-    /// Waits until everything that was written so far has been passed on, or cannot be.
-    pub(super) fn drain(&mut self) {
+    /// Waits until everything that was written so far has been passed on, or cannot be. Who asks
+    /// us to end meanwhile need not wait for somebody who does not read; the relay still does.
+    pub(super) fn drain(&mut self, signals: &SignalQueue) {
         // Without a partner there is nothing left to wait for.
-        if self.control.write_all(&[DRAIN]).is_ok() {
-            let _ = self.control.read(&mut [0]);
+        if self.control.write_all(&[DRAIN]).is_err() {
+            return;
         }
+        loop {
+            let (answer, asked) = (self.control.as_fd(), signals.as_fd());
+            let mut set = [PollFd::new(&answer, PollFlags::IN), PollFd::new(&asked, PollFlags::IN)];
+            if !matches!(poll(&mut set, None), Ok(_) | Err(Errno::INTR)) || !set[0].revents().is_empty() {
+                break;
+            }
+            while let Ok(Some(received)) = signals.next() {
+                if matches!(received.signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM) {
+                    return;
+                }
+            }
+        }
+        let _ = self.control.read(&mut [0]);
     }
 }
 

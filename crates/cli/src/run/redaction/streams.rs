@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use envward_kernel::signal::SignalQueue;
 use envward_kernel::{descriptor, startup};
 use envward_secret::Vault;
 use rustix::fs::FileType;
@@ -40,6 +41,15 @@ impl Streams {
         Ok(streams)
     }
 
+    /// Puts a relay in place of standard error only.
+    pub(super) fn redirect_errors(vault: &Vault) -> Result<Self, Failure> {
+        let mut streams = Self { relays: Vec::new(), errors: None };
+        let saved = fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).map_err(failed)?;
+        streams.relay(vault, rustix::stdio::stderr(), &[2])?;
+        streams.errors = Some(saved);
+        Ok(streams)
+    }
+
     fn relay(&mut self, vault: &Vault, stream: BorrowedFd<'_>, numbers: &[i32]) -> Result<(), Failure> {
         let sink = fcntl_dupfd_cloexec(stream, 3).map_err(failed)?;
         let (source, program) = std::io::pipe().map_err(failed)?;
@@ -64,8 +74,10 @@ impl Streams {
 
     /// Waits until everything that the program has written has been passed on.
     pub(crate) fn drain(mut self) {
-        for relay in &mut self.relays {
-            relay.drain();
+        if let Ok(signals) = SignalQueue::new() {
+            for relay in &mut self.relays {
+                relay.drain(&signals);
+            }
         }
     }
 }
@@ -77,7 +89,7 @@ impl Drop for Streams {
 }
 
 /// Whether the order of what is written to the two shows.
-fn are_one_place(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+pub(super) fn are_one_place(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
     let (Ok(first), Ok(second)) = (rustix::fs::fstat(one), rustix::fs::fstat(other)) else { return false };
     if (first.st_dev, first.st_ino) != (second.st_dev, second.st_ino) {
         return false;
