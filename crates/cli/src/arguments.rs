@@ -8,6 +8,9 @@ use clap::{Args, FromArgMatches as _, Parser};
 pub(crate) use crate::check::Check;
 pub(crate) use crate::env::Env;
 
+use crate::doctor::Doctor;
+use crate::scan::Scan;
+
 /// Run a program with secrets in its environment that no /proc ever shows
 #[derive(Debug, Parser)]
 #[command(name = "envward", version, disable_help_subcommand = true)]
@@ -22,6 +25,8 @@ pub(crate) enum Subcommand {
     Status(Status),
     Check(Check),
     Env(Env),
+    Doctor(Doctor),
+    Scan(Scan),
 }
 
 /// Run a program with secrets in its environment

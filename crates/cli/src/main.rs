@@ -8,10 +8,12 @@
 
 mod arguments;
 mod check;
+mod doctor;
 mod env;
 mod failure;
 mod output;
 mod run;
+mod scan;
 mod status;
 
 use std::ffi::{c_char, c_int};
@@ -35,6 +37,8 @@ fn dispatch() -> u8 {
     };
     let result = match arguments.command {
         Subcommand::Run(arguments) => run::run(*arguments),
+        Subcommand::Doctor(arguments) => doctor::run(&arguments),
+        Subcommand::Scan(arguments) => scan::run(&arguments),
         Subcommand::Status(arguments) => status::run(&arguments),
         Subcommand::Check(arguments) => check::run(arguments),
         Subcommand::Env(arguments) => env::run(arguments),

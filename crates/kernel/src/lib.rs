@@ -27,3 +27,4 @@ pub mod signal;
 pub mod spawn;
 pub mod startup;
 pub mod terminal;
+pub mod trial;

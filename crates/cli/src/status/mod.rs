@@ -1,8 +1,8 @@
 //! `envward status`: what the kernel says of a running process. Nothing is taken from what the
 //! process or its supervisor says of itself, and no byte of its memory is read.
 
-mod facts;
-mod process;
+pub(crate) mod facts;
+pub(crate) mod process;
 mod supervisor;
 mod table;
 mod text;

@@ -66,6 +66,11 @@ impl Process {
         self.directory.as_fd()
     }
 
+    /// A file of the process, opened without any privilege of ours.
+    pub(crate) fn open_file(&self, file: &str) -> io::Result<File> {
+        File::open(below(&self.directory, file))
+    }
+
     /// A file of the process, as text.
     pub(crate) fn read(&self, file: &str) -> Fact<String> {
         self.with_privilege(|| fs::read(below(&self.directory, file)))
