@@ -8,12 +8,14 @@
 
 pub mod arch;
 pub mod capability;
+pub mod clock;
 pub mod descriptor;
 mod errno;
 pub mod initial_env;
 pub mod limit;
 pub mod memory;
 pub mod notify;
+pub mod peer;
 pub mod poll;
 pub mod prctl;
 pub mod probe;

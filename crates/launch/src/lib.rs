@@ -2,6 +2,7 @@
 //! injection at the exec boundary, and the supervision of every exec in the tree.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod carry;
 pub mod companion;
 pub mod forwarding;

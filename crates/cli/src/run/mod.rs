@@ -13,7 +13,7 @@ use std::ffi::CString;
 
 use envward_kernel::process::{self, Ending};
 use envward_kernel::{capability, prctl, signal};
-use envward_launch::start;
+use envward_launch::{agent, start};
 use envward_secret::Vault;
 
 use crate::arguments;
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: arguments::Run) -> Result<u8, Failure> {
         protection.announce();
     }
     let Loaded { vault, plain } = loaded;
-    let program = |vault, streams| supervise(&plan, &protection, vault, &plain, verbose, streams);
+    let program = |vault, streams| supervise(&plan, &protection, vault, &plain, quiet, verbose, streams);
     if plan.redact { redaction::run(vault, quiet, program) } else { program(vault, None) }
 }
 
@@ -70,12 +70,15 @@ fn supervise(
     protection: &plan::Protection,
     vault: Vault,
     plain: &[CString],
+    quiet: bool,
     verbose: bool,
     mut streams: Option<redaction::Streams>,
 ) -> Result<u8, Failure> {
     let environment = command::Environment::acquire()?;
     let Found { paths, arguments } = command::find(&plan.command, &environment)?;
     let strings = environment.strings(&vault, plain, &plan.declared);
+    // Before anything is started: what is started is protected by inheritance.
+    report::agent(&agent::register(), quiet, verbose);
     let mut tell = report::tell;
     let started = start::start(
         &start::Command {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use envward_kernel::process;
 use envward_kernel::spawn::SpawnError;
+use envward_launch::agent::Registration;
 use envward_launch::inject::InjectError;
 use envward_launch::mode::Mode;
 use envward_launch::report::{Level, Report};
@@ -26,6 +27,17 @@ pub(crate) fn no_memory(error: RegionError) -> Failure {
     let unsupported = error.is_unsupported();
     let failure = Failure::own(&error);
     if unsupported { failure.hint("or accept weaker memory with --best-effort memfd_secret") } else { failure }
+}
+
+/// Whether the agent protects the program; said when it should and does not.
+pub(crate) fn agent(registration: &Registration, quiet: bool, verbose: bool) {
+    match registration {
+        Registration::Refused(reason) if !quiet => {
+            output::error(format_args!("the agent does not protect this program: {reason}"));
+        }
+        Registration::Protected if verbose => output::error("the agent protects this program"),
+        _ => {}
+    }
 }
 
 /// The program does not run.

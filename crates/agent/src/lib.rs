@@ -1,0 +1,19 @@
+//! The agent: BPF programs that deny and report who reads another process's environment or
+//! memory, and what loads them and listens to them.
+//!
+//! * [`layout`]: what the programs and the loader both know
+//! * [`event`]: what the programs tell
+//! * [`guard`]: the programs, loaded
+//! * [`process`]: processes and files in the kernel's terms
+//! * [`recipe`]: what events mean
+//! * [`report`]: events as others read them
+//! * [`socket`]: where `envward run` registers
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod guard;
+pub mod layout;
+pub mod process;
+pub mod recipe;
+pub mod report;
+pub mod socket;
