@@ -24,7 +24,7 @@ const ROOMS: &[Room] = &[
     Room { name: "envward-environ", uses: &["envward-kernel", "envward-table"], is_unsafe: true },
     Room { name: "envward-preload", uses: &["envward-environ", "envward-table"], is_unsafe: true },
     Room { name: "envward-attack", uses: &["envward-kernel"], is_unsafe: false },
-    Room { name: "envward-agent", uses: &["envward-kernel", "envward-policy"], is_unsafe: false },
+    Room { name: "envward-agent", uses: &["envward-attack", "envward-kernel"], is_unsafe: false },
     Room { name: "envward-testkit", uses: &[], is_unsafe: false },
     Room {
         name: "envward",

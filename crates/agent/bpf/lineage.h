@@ -31,6 +31,7 @@ int on_fork(u64 *context)
 		return 0;
 	}
 	entry.start = READ(child, start_boottime);
+	entry.counted = 1;
 	if (map_update(&protected, &id, &entry, UPDATE_ANY))
 		count(COUNTER_NOT_INHERITED);
 	else
@@ -56,9 +57,14 @@ int on_exit(u64 *context)
 	struct task_struct *task = (void *)context[0];
 	struct signal_struct *shared = READ(task, signal);
 	u32 id = READ(task, tgid), entries = COUNTER_ENTRIES;
+	struct entry *known = map_lookup(&protected, &id);
 	u64 *number;
+	u32 counted;
 
-	if (READ(shared, live.counter) > 0 || map_delete(&protected, &id))
+	if (!known || READ(shared, live.counter) > 0)
+		return 0;
+	counted = known->counted;
+	if (map_delete(&protected, &id) || !counted)
 		return 0;
 	number = map_lookup(&counters, &entries);
 	if (number)

@@ -123,7 +123,8 @@ struct entry {
 	u64 start;
 	u64 tree;
 	u32 roles;
-	u32 unused;
+	/* Whether it is one of COUNTER_ENTRIES: those that the loader makes are not. */
+	u32 counted;
 };
 LAYOUT(entry, tree, 8);
 LAYOUT(entry, roles, 16);

@@ -180,6 +180,14 @@ INLINE int is_preload(struct dentry *entry)
 	return (u32)name.words[0] == ('e' | 't' << 8 | 'c' << 16);
 }
 
+SEC("lsm/inode_create")
+int inode_create(u64 *context)
+{
+	struct dentry *entry = (void *)context[1];
+
+	return is_preload(entry) ? judge_kernel(ROUTE_PRELOAD, HOOK_INODE, 0) : 0;
+}
+
 SEC("lsm/inode_rename")
 int inode_rename(u64 *context)
 {

@@ -27,6 +27,7 @@ const HOOKS: &[&str] = &[
     "task_alloc",
     "task_kill",
     "task_prctl",
+    "inode_create",
     "inode_rename",
     "inode_link",
     "inode_symlink",

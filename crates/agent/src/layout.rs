@@ -177,7 +177,7 @@ numbers! {
     Denied = 2, "denied";
     /// What was only reported.
     Observed = 3, "observed";
-    /// Protected processes now.
+    /// Protected processes now, without those that were named by the loader.
     Entries = 4, "entries";
     /// Children of protected processes without an entry of their own.
     NotInherited = 5, "not-inherited";

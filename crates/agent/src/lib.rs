@@ -2,18 +2,22 @@
 //! memory, and what loads them and listens to them.
 //!
 //! * [`layout`]: what the programs and the loader both know
+//! * [`config`]: the configuration file
 //! * [`event`]: what the programs tell
 //! * [`guard`]: the programs, loaded
 //! * [`process`]: processes and files in the kernel's terms
+//! * [`prove`]: attacks on ourselves
 //! * [`recipe`]: what events mean
 //! * [`report`]: events as others read them
 //! * [`socket`]: where `envward run` registers
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod event;
 pub mod guard;
 pub mod layout;
 pub mod process;
+pub mod prove;
 pub mod recipe;
 pub mod report;
 pub mod socket;

@@ -1,57 +1,35 @@
 //! `envward-agent`: the agent, as a program of its own, so that the launcher stays small.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write as _};
-use std::path::Path;
+mod arguments;
+mod failure;
+mod service;
+mod show;
+
 use std::process::ExitCode;
 
 use clap::Parser;
-use envward_agent::guard::{Guard, GuardError};
-use envward_agent::layout::{Action, Settings};
-use envward_agent::socket::{Registrar, SOCKET};
-use envward_kernel::poll;
+use envward_agent::prove;
 
-/// Deny and report who reads another process's environment or memory
-#[derive(Debug, Parser)]
-#[command(name = "envward-agent", version)]
-struct Arguments {
-    /// Protect this process and everything that it starts
-    #[arg(long, value_name = "PID")]
-    protect: Vec<u32>,
-    /// Refuse what is only reported otherwise: modules, signals, sweeps
-    #[arg(long)]
-    strict: bool,
-}
+use crate::arguments::{Arguments, Subcommand};
+use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "envward-agent: {error}");
-            if let Some(hint) = error.hint() {
-                let _ = writeln!(io::stderr(), "  hint: {hint}");
-            }
-            ExitCode::from(1)
-        }
-    }
-}
-
-fn run(arguments: &Arguments) -> Result<(), GuardError> {
-    let mut guard = Guard::deny(if arguments.strict { Settings::all(Action::Deny) } else { Settings::usual() })?;
-    for pid in &arguments.protect {
-        guard.protect(*pid, false)?;
-    }
-    let registrar = Registrar::open(Path::new(SOCKET));
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "ready");
-    loop {
-        while let Some(event) = guard.next_event() {
-            let _ = writeln!(out, "{event:?}");
-        }
-        let _ = out.flush();
-        let _ = poll::wait([Some(guard.descriptor()), registrar.as_ref().ok().map(Registrar::descriptor)], None);
-        if let Ok(registrar) = &registrar {
-            registrar.serve(&mut guard);
+    let result = match Arguments::parse().command {
+        Subcommand::Run(arguments) => service::run(&arguments),
+        Subcommand::Prove(arguments) => service::prove(&arguments),
+        Subcommand::Recipes(arguments) => show::recipes(&arguments),
+        Subcommand::ProofVictim => prove::be_victim().map(|()| 0).map_err(|error| Failure::new(2, error)),
+        // What it says is its exit status: 0 got it, 1 was refused, 2 could not be made.
+        Subcommand::ProofAttacker { proof, agent, victims } => arguments::proof(&proof)
+            .and_then(|proof| prove::attack(proof, agent, &victims).ok())
+            .map_or(Ok(2), |got| Ok(u8::from(!got))),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
         }
     }
 }

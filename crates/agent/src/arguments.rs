@@ -1,0 +1,105 @@
+//! The command line, as typed. The doc comments are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use envward_agent::recipe::Proof;
+
+/// Deny and report who reads another process's environment or memory
+#[derive(Debug, Parser)]
+#[command(name = "envward-agent", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    Run(Run),
+    Prove(Prove),
+    Recipes(Recipes),
+    #[command(hide = true, name = "proof-victim")]
+    ProofVictim,
+    #[command(hide = true, name = "proof-attacker")]
+    ProofAttacker {
+        proof: String,
+        agent: i32,
+        victims: Vec<i32>,
+    },
+}
+
+/// Load the programs into the kernel, and report until stopped
+///
+/// Programs that `envward run` starts as root register by themselves. Exit status: 0 when
+/// stopped, 1 when the programs cannot be loaded or the self-attack shows less than was
+/// required, 2 for a wrong command line or configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Protect this process and everything that it starts from now on
+    #[arg(long, value_name = "PID")]
+    pub(crate) protect: Vec<u32>,
+    /// Report in this format: json (one object on a line) or text
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "text"])]
+    pub(crate) format: String,
+    /// Listen for registrations here
+    #[arg(long, value_name = "PATH", default_value = envward_agent::socket::SOCKET)]
+    pub(crate) socket: PathBuf,
+}
+
+/// Make the attack of every recipe, and show the event that came back
+///
+/// The attacks touch only processes that this command starts for them. Exit status: 0 when
+/// every attack was answered as promised, 1 when one was not, 2 for a wrong command line.
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// Read this configuration instead of /etc/envward/agent.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Refuse what is only reported otherwise: modules, signals, sweeps
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Show what events mean and what to do about them
+#[derive(Debug, Args)]
+pub(crate) struct Recipes {
+    /// Recipes of this directory come before the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum What {
+    /// List the recipes
+    List {
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one recipe
+    Show {
+        /// Its id
+        id: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The proof with this name.
+pub(crate) fn proof(name: &str) -> Option<Proof> {
+    serde_json::from_value(name.into()).ok()
+}

@@ -1,0 +1,159 @@
+//! `envward-agent run` and `envward-agent prove`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use envward_agent::config::{self, Config};
+use envward_agent::event::Record;
+use envward_agent::guard::{Guard, GuardError};
+use envward_agent::layout::{Counter, trust};
+use envward_agent::prove::{self, Tier};
+use envward_agent::recipe::Book;
+use envward_agent::report::Report;
+use envward_agent::socket::Registrar;
+use envward_kernel::signal::{SignalQueue, SignalSet};
+use envward_kernel::{clock, poll, prctl, signal};
+
+use crate::arguments;
+use crate::failure::Failure;
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+/// Loads, attacks itself once to see what is in force, and reports until it is stopped.
+pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
+    let (mut guard, book) = load(&arguments.config)?;
+    let registrar = Registrar::open(&arguments.socket)
+        .map_err(|error| Failure::new(1, format_args!("cannot listen at {}: {error}", arguments.socket.display())))?;
+    let tier = Tier::find(&mut guard, &book)?;
+    say(format_args!("tier {}: found by an attack on a process of its own", tier.name()));
+    if tier == Tier::None {
+        return Err(Failure::new(1, "the attack was neither refused nor seen")
+            .hint("`bpf` has to be in /sys/kernel/security/lsm: boot with lsm=…,bpf"));
+    }
+    for pid in &arguments.protect {
+        guard.protect(*pid, false)?;
+    }
+    signal::set_mask(SignalSet::ALL)?;
+    let signals = SignalQueue::new()?;
+    say("ready");
+    loop {
+        poll::wait([Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))], None)?;
+        registrar.serve(&mut guard);
+        tell(&mut guard, &book, arguments.format == "json")?;
+        while let Some(received) = signals.next()? {
+            if matches!(received.signal, SIGINT | SIGTERM) {
+                tell(&mut guard, &book, arguments.format == "json")?;
+                farewell(&guard)?;
+                return Ok(0);
+            }
+        }
+    }
+}
+
+fn as_fd(signals: &SignalQueue) -> std::os::fd::BorrowedFd<'_> {
+    std::os::fd::AsFd::as_fd(signals)
+}
+
+/// Makes every recipe's attack.
+pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
+    let (mut guard, book) = load(&arguments.config)?;
+    let proven = prove::all(&mut guard, &book)?;
+    let mut text = String::new();
+    if arguments.json {
+        text = serde_json::to_string_pretty(&proven).map_err(|error| Failure::new(1, error))? + "\n";
+    } else {
+        for one in &proven {
+            text.push_str(&format!(
+                "{:4} {:26} attack {:8} event {} {} {}\n",
+                if one.holds() { "ok" } else { "FAIL" },
+                one.recipe,
+                format!("{:?}", one.attack).to_lowercase(),
+                one.verdict.unwrap_or("none"),
+                one.route.unwrap_or(""),
+                one.hook.unwrap_or("")
+            ));
+        }
+    }
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(u8::from(!proven.iter().all(prove::Proven::holds)))
+}
+
+fn load(arguments: &arguments::Config) -> Result<(Guard, Book), Failure> {
+    // Our own memory holds no secret, and still is nobody's affair.
+    prctl::set_dumpable(false)?;
+    let config = read(arguments.config.as_deref())?;
+    let mut book = Book::own()?;
+    if let Some(directory) = &config.recipes {
+        book.add_directory(directory)?;
+    }
+    let settings = config.settings(arguments.strict).map_err(|error| Failure::config("actions", &error))?;
+    let mut guard = Guard::deny(settings)?;
+    trust_the_usual(&mut guard)?;
+    config.apply(&mut guard)?;
+    Ok((guard, book))
+}
+
+fn read(path: Option<&Path>) -> Result<Config, Failure> {
+    let place = path.unwrap_or(Path::new(config::PLACE));
+    match fs::read_to_string(place) {
+        Ok(text) => Config::parse(&text).map_err(|error| Failure::config(&place.display().to_string(), &error)),
+        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
+        Err(error) => Err(Failure::new(2, format_args!("{}: {error}", place.display()))),
+    }
+}
+
+/// What every machine has: process listers, and the service manager.
+fn trust_the_usual(guard: &mut Guard) -> Result<(), GuardError> {
+    for path in config::SWEEPERS.iter().map(Path::new).filter(|path| path.exists()) {
+        guard.trust_exe(path, None, trust::SWEEP)?;
+    }
+    for path in config::SERVICE_MANAGERS.iter().map(Path::new).filter(|path| path.exists()) {
+        guard.trust_exe(path, Some(0), trust::SWEEP | trust::SIGNAL | trust::KERNEL)?;
+    }
+    Ok(())
+}
+
+/// Writes what has happened since.
+fn tell(guard: &mut Guard, book: &Book, json: bool) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut any = false;
+    while let Some(event) = guard.next_event() {
+        match event {
+            Ok(record) => write_event(&mut out, &record, book, json)?,
+            Err(error) => say(error),
+        }
+        any = true;
+    }
+    if any {
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn write_event(out: &mut impl Write, record: &Record, book: &Book, json: bool) -> Result<(), Failure> {
+    let report = Report::new(record, book.find(record), SystemTime::now(), clock::since_boot());
+    if json {
+        serde_json::to_writer(&mut *out, &report).map_err(|error| Failure::new(1, error))?;
+        out.write_all(b"\n")?;
+    } else {
+        writeln!(out, "{}", report.line())?;
+    }
+    Ok(())
+}
+
+/// The sums, for whoever compares them with what was written.
+fn farewell(guard: &Guard) -> Result<(), Failure> {
+    let mut text = String::from("stopped:");
+    for counter in Counter::ALL {
+        text.push_str(&format!(" {}={}", counter.name(), guard.count(*counter)?));
+    }
+    say(text);
+    Ok(())
+}
+
+fn say(message: impl std::fmt::Display) {
+    let _ = io::stderr().write_all(format!("envward-agent: {message}\n").as_bytes());
+}

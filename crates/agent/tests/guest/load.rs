@@ -1,0 +1,89 @@
+//! Under load every denial holds, and what was lost is counted.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use envward_guest::Guest;
+
+use crate::stage::{Agent, Victim, signal, sum};
+
+const READERS: usize = 4;
+const LENGTH: Duration = Duration::from_secs(10);
+
+/// Four readers for a while: opens of the file, and reads of a descriptor that was opened before.
+/// Attempts and successes.
+fn hammer(victim: u32, kept: &[File]) -> (u64, u64) {
+    let (tries, hits) = (AtomicU64::new(0), AtomicU64::new(0));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (stop, tries, hits) = (&stop, &tries, &hits);
+            let mut kept = kept[reader].try_clone().unwrap();
+            scope.spawn(move || {
+                let path = format!("/proc/{victim}/environ");
+                let mut byte = [0; 1];
+                while !stop.load(Ordering::Relaxed) {
+                    tries.fetch_add(2, Ordering::Relaxed);
+                    hits.fetch_add(u64::from(File::open(&path).is_ok()), Ordering::Relaxed);
+                    hits.fetch_add(u64::from(kept.read(&mut byte).is_ok()), Ordering::Relaxed);
+                }
+            });
+        }
+        thread::sleep(LENGTH);
+        stop.store(true, Ordering::Relaxed);
+    });
+    (tries.into_inner(), hits.into_inner())
+}
+
+fn open_all(victim: &Victim) -> Vec<File> {
+    (0..READERS).map(|_| File::open(format!("/proc/{}/environ", victim.pid())).unwrap()).collect()
+}
+
+#[test]
+fn every_denial_holds_and_every_event_is_counted() {
+    let guest = Guest::here();
+    let victim = Victim::start();
+    let kept = open_all(&victim);
+    let agent = Agent::with(&guest, "", &["--protect", &victim.pid().to_string()]);
+    let start = Instant::now();
+    let (tries, hits) = hammer(victim.pid(), &kept);
+    let rate = tries / start.elapsed().as_secs().max(1);
+    let (events, sums) = agent.stop();
+    assert_eq!(hits, 0, "a denial did not hold");
+    account(&guest, &format!("listening, {rate} attempts a second"), tries, &events, &sums);
+}
+
+#[test]
+fn a_full_ring_denies_all_the_same() {
+    let guest = Guest::here();
+    let victim = Victim::start();
+    let kept = open_all(&victim);
+    let agent = Agent::with(&guest, "", &["--protect", &victim.pid().to_string()]);
+    // An agent that does not listen: the ring fills up.
+    signal(agent.pid(), "STOP");
+    let (tries, hits) = hammer(victim.pid(), &kept);
+    signal(agent.pid(), "CONT");
+    let (events, sums) = agent.stop();
+    assert_eq!(hits, 0, "a denial did not hold");
+    assert!(sum(&sums, "lost") > 0, "the ring never was full: {tries} attempts, {sums}");
+    account(&guest, "not listening", tries, &events, &sums);
+}
+
+/// Told and lost make up all that happened; the numbers of the events say the same.
+fn account(guest: &Guest, what: &str, tries: u64, events: &[serde_json::Value], sums: &str) {
+    let (all, lost, denied) = (sum(sums, "events"), sum(sums, "lost"), sum(sums, "denied"));
+    guest.figure(&format!("{what}: {tries} attempts, {} events told, {lost} lost", events.len()));
+    // One of them is the agent's attack on itself, which it does not write down.
+    let own = all - denied.min(all);
+    assert!(denied >= tries, "{tries} attempts, {sums}");
+    assert!(denied - tries <= 4, "{tries} attempts, {sums}");
+    assert_eq!(events.len() as u64 + lost + u64::from(own == 0), all, "{sums}");
+    let mut numbers: Vec<u64> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    let length = numbers.len();
+    numbers.dedup();
+    assert_eq!(numbers.len(), length, "a number twice");
+}
