@@ -89,7 +89,7 @@ pub(crate) fn spin() {
     }
 }
 
-fn build() -> Result<String, Trouble> {
+pub(crate) fn build() -> Result<String, Trouble> {
     let status = Command::new("cargo").args(["build", "--quiet", "--release", "--package", "envward"]).status();
     match status {
         Ok(status) if status.success() => {}

@@ -12,6 +12,7 @@ mod library;
 mod licences;
 mod links;
 mod metadata;
+mod redaction;
 mod repository;
 mod threats;
 mod toolchain;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check | bench | guest
+const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | guest
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
   bench   what envward run costs, side by side with the same work without it

@@ -17,7 +17,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::same;
-use crate::stage::case::{Case, ON_TERMINAL, SUPERVISING_ON_TERMINAL};
+use crate::stage::case::{Case, FULL_REDACTING, ON_TERMINAL, REDACTING, SUPERVISING_ON_TERMINAL};
 use crate::stage::job::{Job, PATIENCE, SETTLE, Start};
 use crate::stage::stage;
 
@@ -520,4 +520,63 @@ fn keys_arrive_once_without_a_shell() {
             }
         },
     );
+}
+
+#[test]
+fn output_is_a_terminal_without_input_from_it() {
+    same(
+        &SUPERVISING_ON_TERMINAL,
+        |case| {
+            let mut session = Session::new(case);
+            let look = "for i in 0 1 2; do test -t $i && echo tty$i; done; stty size <&1; stty size <&2";
+            session.run(&format!("\"${{L[@]}}\" sh -c '{look}' < /dev/null"));
+            session.run(&format!("\"${{L[@]}}\" sh -c '{look}' 2>&1 >/dev/null </dev/null | sed s/^/piped-/"));
+            session.run(&format!("echo | \"${{L[@]}}\" sh -c '({look}) >&2' | sed s/^/piped-/"));
+            session.transcript()
+        },
+        |seen| {
+            shows(seen, "tty0", 0);
+            shows(seen, "tty1", 2);
+            shows(seen, "tty2", 2);
+        },
+    );
+}
+
+#[test]
+fn a_change_of_size_reaches_a_terminal_for_output() {
+    let case = FULL_REDACTING;
+    let mut session = Session::new(&case);
+    let text = "trap \"stty size <&1\" WINCH; echo ready; while :; do sleep 0.05; done";
+    session.kind(&format!("\"${{L[@]}}\" sh -c '{text}' < /dev/null"));
+    session.expect("ready\n");
+    session.screen.resize(33, 77);
+    session.expect("33 77\n");
+    session.key("\x03");
+    session.prompt();
+    shows(&session.transcript(), "status 130", 1);
+}
+
+#[test]
+fn secrets_are_redacted_on_the_way_to_the_terminal() {
+    for case in REDACTING {
+        let mut session = Session::new(&case);
+        session.kind(
+            "\"${L[@]}\" sh -c 'echo \"<$API_TOKEN>\"; echo \"<$API_TOKEN>\" >&2; echo \"<$API_TOKEN>\" > /dev/tty'",
+        );
+        session.prompt();
+        session.kind("\"${L[@]}\" sh -c 'echo \"<$API_TOKEN>\"; echo \"<$API_TOKEN>\" >&2' < /dev/null");
+        session.prompt();
+        // A reader who asks, and a line that is edited.
+        session.kind("\"${L[@]}\" bash --norc --noprofile -i");
+        session.expect("\n");
+        session.kind("PS1='##> '");
+        session.expect("##> ");
+        session.kind("read -e -p 'name: ' name; echo \"${name} ${#API_TOKEN} $API_TOKEN\"");
+        session.expect("name: ");
+        session.kind("somebody");
+        session.expect("somebody 48 [redacted API_TOKEN]");
+        session.kind("exit");
+        session.prompt();
+        shows(&session.transcript(), "<[redacted API_TOKEN]>", 5);
+    }
 }

@@ -16,6 +16,8 @@ use envward_redact::{Matcher, Secret, Stream};
 use envward_secret::{Parcel, Region, RegionError, Vault};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
 use crate::failure::Failure;
 
@@ -41,7 +43,8 @@ pub(super) struct Ends {
     pub(super) source: OwnedFd,
     /// Where the program's output went before.
     pub(super) sink: OwnedFd,
-    /// A terminal's size is to follow that of the sink.
+    /// Both are terminals, and the source is to have the size of the sink. The relay is then part
+    /// of the job, which is told of changes.
     pub(super) follows_size: bool,
 }
 
@@ -143,14 +146,19 @@ impl AsFd for Relay {
 /// In the child, which has copies of all descriptors of its parent.
 fn run(values: Values, ends: Ends, mut control: UnixStream) -> u8 {
     let _ = signal::set_mask(SignalSet::ALL);
-    // Out of reach of what is sent to the job, and of its terminal.
-    if !ends.follows_size {
+    let sizes = if ends.follows_size {
+        SignalQueue::new().ok()
+    } else {
+        // Out of reach of what is sent to the job, and of its terminal.
         let _ = process::start_session();
-    }
+        None
+    };
     descriptor::close_standard_streams();
     // Nobody shall wait for the end of something because we have a copy of it.
     let parcel = values.parcel.as_fd();
-    let _ = descriptor::close_all_but(&[ends.source.as_fd(), ends.sink.as_fd(), control.as_fd(), parcel]);
+    let mut kept = vec![ends.source.as_fd(), ends.sink.as_fd(), control.as_fd(), parcel];
+    kept.extend(sizes.as_ref().map(SignalQueue::as_fd));
+    let _ = descriptor::close_all_but(&kept);
     let stream = match values.stream() {
         Ok(stream) => stream,
         Err(error) => {
@@ -162,20 +170,24 @@ fn run(values: Values, ends: Ends, mut control: UnixStream) -> u8 {
     if control.write_all(&[READY]).is_err() {
         return 1;
     }
-    match pass_on(stream, &ends, control) {
+    match pass_on(stream, &ends, control, sizes.as_ref()) {
         Ok(()) => 0,
         Err(_) => 1,
     }
 }
 
 /// Passes on everything until one of the two sides is gone.
-fn pass_on(mut stream: Stream, ends: &Ends, control: UnixStream) -> io::Result<()> {
+fn pass_on(mut stream: Stream, ends: &Ends, control: UnixStream, sizes: Option<&SignalQueue>) -> io::Result<()> {
     let sink = ends.sink.as_fd();
     let mut control = Some(control);
     let mut backlog = None;
     loop {
         let timeout = backlog.is_some().then_some(Timespec { tv_sec: 0, tv_nsec: 0 });
         let mut set = vec![PollFd::new(&ends.source, PollFlags::IN), PollFd::new(&sink, PollFlags::empty())];
+        let sized = sizes.map(SignalQueue::as_fd);
+        if let Some(sized) = &sized {
+            set.push(PollFd::new(sized, PollFlags::IN));
+        }
         if let Some(control) = &control {
             set.push(PollFd::new(control, PollFlags::IN));
         }
@@ -187,8 +199,16 @@ fn pass_on(mut stream: Stream, ends: &Ends, control: UnixStream) -> io::Result<(
         let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
         let source = set[0].revents();
         let reader_gone = set[1].revents().intersects(gone);
-        let asked = set.get(2).is_some_and(|entry| !entry.revents().is_empty());
+        let happened = |at: usize| set.get(at).is_some_and(|entry| !entry.revents().is_empty());
+        let (resized, asked) = match sizes {
+            Some(_) => (happened(2), happened(3)),
+            None => (false, happened(2)),
+        };
         drop(set);
+        if let Some(sizes) = sizes.filter(|_| resized) {
+            while let Ok(Some(_)) = sizes.next() {}
+            follow_size(ends);
+        }
         if reader_gone {
             return Ok(());
         }
@@ -216,6 +236,15 @@ fn pass_on(mut stream: Stream, ends: &Ends, control: UnixStream) -> io::Result<(
                 _ => control = None,
             }
         }
+    }
+}
+
+/// Gives the program's terminal the size of the user's. The program was told of the change together
+/// with us and may have looked too early, so it is told again.
+fn follow_size(ends: &Ends) {
+    let (Ok(size), Ok(before)) = (tcgetwinsize(&ends.sink), tcgetwinsize(&ends.source)) else { return };
+    if size != before && tcsetwinsize(&ends.source, size).is_ok() {
+        let _ = kill_current_process_group(Signal::WINCH);
     }
 }
 

@@ -8,6 +8,7 @@ use envward_kernel::{descriptor, startup};
 use envward_secret::Vault;
 use rustix::fs::FileType;
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::termios::{OutputModes, isatty, tcgetattr};
 
 use super::relay::{Ends, Relay, Values};
 use crate::failure::Failure;
@@ -52,9 +53,9 @@ impl Streams {
 
     fn relay(&mut self, vault: &Vault, stream: BorrowedFd<'_>, numbers: &[i32]) -> Result<(), Failure> {
         let sink = fcntl_dupfd_cloexec(stream, 3).map_err(failed)?;
-        let (source, program) = std::io::pipe().map_err(failed)?;
-        let program = OwnedFd::from(program);
-        let ends = Ends { source: source.into(), sink, follows_size: false };
+        let follows_size = isatty(stream);
+        let (source, program) = if follows_size { terminal_for(stream)? } else { pipe()? };
+        let ends = Ends { source, sink, follows_size };
         let values = Values::of(vault).map_err(crate::run::report::no_memory)?;
         let relay = Relay::start(values, ends)?;
         self.relays.push(relay);
@@ -86,6 +87,19 @@ impl Drop for Streams {
     fn drop(&mut self) {
         self.restore();
     }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
+    let (reader, writer) = std::io::pipe().map_err(failed)?;
+    Ok((reader.into(), writer.into()))
+}
+
+/// A terminal for output alone, beside the one that controls the job: it shows the program what it
+/// looks for, and leaves every byte as it is, for the real one to make line ends of.
+fn terminal_for(stream: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let mut settings = tcgetattr(stream).map_err(failed)?;
+    settings.output_modes.remove(OutputModes::OPOST);
+    super::terminal::open_like(stream, &settings)
 }
 
 /// Whether the order of what is written to the two shows.
