@@ -56,8 +56,13 @@ const BLOCK: usize = 4;
 const PREFIX: usize = 8;
 /// How many blocks are looked up before anything is done about what was found.
 const GROUP: usize = 8;
-const BITS: u32 = 18;
-const TABLE: usize = 1 << (BITS - 3);
+/// Bits of a hash: one more than the processor's first cache has room for makes up for itself by
+/// fewer blocks that are found by chance.
+const SAMPLE_BITS: u32 = 18;
+const SAMPLES: usize = 1 << (SAMPLE_BITS - 3);
+/// The second table is asked less often.
+const START_BITS: u32 = 15;
+const STARTS: usize = 1 << (START_BITS - 3);
 /// Bits for the bytes that an occurrence can begin with.
 const FIRST: usize = 256 / 8;
 
@@ -84,7 +89,7 @@ impl Matcher {
         let shortest = secrets.iter().map(|secret| secret.range.len()).min().unwrap_or(PREFIX);
         // No form is shorter than the value.
         let stride = (shortest + 1 - BLOCK).min(PREFIX + 1 - BLOCK);
-        let tables = Region::new(2 * TABLE + FIRST, values.backing())?;
+        let tables = Region::new(SAMPLES + STARTS + FIRST, values.backing())?;
         let longest = secrets.iter().map(|secret| Form::longest(secret.range.len())).max().unwrap_or(0);
         let mut matcher = Self { values, secrets, tables, stride, longest };
         matcher.fill_tables();
@@ -126,7 +131,7 @@ impl Matcher {
         while let Some(group) = text.get(at..).and_then(|rest| rest.get(..(GROUP - 1) * STRIDE + BLOCK)) {
             let hits = (0..GROUP).fold(0, |hits, number| {
                 let block = [0, 1, 2, 3].map(|byte| group[number * STRIDE + byte]);
-                hits | bit(samples, hash(u32::from_le_bytes(block))) << number
+                hits | bit(samples, hash::<SAMPLE_BITS>(u32::from_le_bytes(block))) << number
             });
             let mut left = hits;
             while left != 0 {
@@ -149,7 +154,7 @@ impl Matcher {
         let area = text.get(sample + 1 - STRIDE..sample + BLOCK)?;
         (0..STRIDE).find_map(|offset| {
             let block = [0, 1, 2, 3].map(|byte| area[offset + byte]);
-            if bit(starts, hash(u32::from_le_bytes(block))) == 0 {
+            if bit(starts, hash::<START_BITS>(u32::from_le_bytes(block))) == 0 {
                 return None;
             }
             let start = sample + 1 - STRIDE + offset;
@@ -161,7 +166,7 @@ impl Matcher {
     fn look(&self, text: &[u8], start: usize, ended: bool) -> Option<Found> {
         let text = text.get(start..)?;
         let possible = match text.first_chunk::<BLOCK>() {
-            Some(block) => bit(self.starts(), hash(u32::from_le_bytes(*block))) == 1,
+            Some(block) => bit(self.starts(), hash::<START_BITS>(u32::from_le_bytes(*block))) == 1,
             None => {
                 let first = usize::from(*text.first()?);
                 self.first()[first / 8] >> (first % 8) & 1 == 1
@@ -193,31 +198,33 @@ impl Matcher {
         &self.values.as_slice()[self.secrets[number].range.clone()]
     }
 
-    fn samples(&self) -> &[u8; TABLE] {
-        table(self.tables.as_slice())
+    fn samples(&self) -> &[u8; SAMPLES] {
+        static NONE: [u8; SAMPLES] = [0; SAMPLES];
+        self.tables.as_slice().first_chunk().unwrap_or(&NONE)
     }
 
-    fn starts(&self) -> &[u8; TABLE] {
-        table(&self.tables.as_slice()[TABLE..])
+    fn starts(&self) -> &[u8; STARTS] {
+        static NONE: [u8; STARTS] = [0; STARTS];
+        self.tables.as_slice()[SAMPLES..].first_chunk().unwrap_or(&NONE)
     }
 
     fn first(&self) -> &[u8] {
-        &self.tables.as_slice()[2 * TABLE..]
+        &self.tables.as_slice()[SAMPLES + STARTS..]
     }
 
     fn fill_tables(&mut self) {
-        let (samples, rest) = self.tables.as_mut_slice().split_at_mut(TABLE);
-        let (starts, first) = rest.split_at_mut(TABLE);
+        let (samples, rest) = self.tables.as_mut_slice().split_at_mut(SAMPLES);
+        let (starts, first) = rest.split_at_mut(STARTS);
         for secret in &self.secrets {
             let value = &self.values.as_slice()[secret.range.clone()];
             for form in Form::ALL {
                 prefixes(form, value, form.first(), [0; PREFIX], 0, self.stride + BLOCK - 1, &mut |prefix| {
                     first[usize::from(prefix[0]) / 8] |= 1 << (prefix[0] % 8);
                     for (offset, block) in prefix.array_windows::<BLOCK>().take(self.stride).enumerate() {
-                        let hash = hash(u32::from_le_bytes(*block));
-                        samples[hash >> 3] |= 1 << (hash & 7);
+                        let block = u32::from_le_bytes(*block);
+                        set(samples, hash::<SAMPLE_BITS>(block));
                         if offset == 0 {
-                            starts[hash >> 3] |= 1 << (hash & 7);
+                            set(starts, hash::<START_BITS>(block));
                         }
                     }
                 });
@@ -280,18 +287,17 @@ fn compare(form: Form, value: &[u8], text: &[u8]) -> Comparison {
 }
 
 #[inline]
-const fn hash(block: u32) -> usize {
+const fn hash<const BITS: u32>(block: u32) -> usize {
     (block.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize
 }
 
 #[inline]
-const fn bit(table: &[u8; TABLE], hash: usize) -> u32 {
+const fn bit<const LENGTH: usize>(table: &[u8; LENGTH], hash: usize) -> u32 {
     (table[hash >> 3] >> (hash & 7) & 1) as u32
 }
 
-fn table(bytes: &[u8]) -> &[u8; TABLE] {
-    static NONE: [u8; TABLE] = [0; TABLE];
-    bytes.first_chunk().unwrap_or(&NONE)
+fn set(table: &mut [u8], hash: usize) {
+    table[hash >> 3] |= 1 << (hash & 7);
 }
 
 /// Overwrites the part of the stack on which the beginnings of the values were put together.

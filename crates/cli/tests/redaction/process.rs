@@ -103,3 +103,23 @@ fn nothing_is_left_of_many_launches() {
         }
     }
 }
+
+#[test]
+fn little_locked_memory_is_enough() {
+    // What a user had before Linux 5.16.
+    let start =
+        Start::new(&SUPERVISED_REDACTING, ["sh", "-c", "echo \"$API_TOKEN\""]).with("limit=memlock:65536:65536");
+    let output = start.output();
+    assert_eq!(
+        (output.ended, output.out, output.err),
+        (Ended::Exit(0), vec!["[redacted API_TOKEN]".to_owned()], vec![])
+    );
+}
+
+#[test]
+fn inherited_ignored_child_signals_change_nothing() {
+    for case in REDACTING {
+        let ended = Start::new(&case, ["sh", "-c", "exit 4"]).with("ignore=17").ended();
+        assert_eq!(ended, Ended::Exit(4), "{}", case.name);
+    }
+}

@@ -109,6 +109,10 @@ impl Front {
             if ready.master {
                 self.pass_keys_on();
             }
+            if ready.relay {
+                // Nobody sees any more what the program writes.
+                self.hang_up();
+            }
         };
         self.relay.drain(&self.signals);
         self.give_back();
@@ -121,8 +125,12 @@ impl Front {
     fn wait(&self) -> io::Result<Ready> {
         let keys = self.raw && self.waiting.is_empty() && self.master.is_some();
         let writing = if self.waiting.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
-        let (monitor, signals, input) = (self.monitor.as_fd(), self.signals.as_fd(), stdin());
+        let (monitor, signals, relay, input) =
+            (self.monitor.as_fd(), self.signals.as_fd(), self.relay.as_fd(), stdin());
         let mut set = vec![PollFd::new(&monitor, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        if self.master.is_some() {
+            set.push(PollFd::new(&relay, PollFlags::empty()));
+        }
         if keys {
             set.push(PollFd::new(&input, PollFlags::IN));
         } else if let Some(master) = self.master.as_ref().filter(|_| !self.waiting.is_empty()) {
@@ -136,8 +144,9 @@ impl Front {
         Ok(Ready {
             monitor: happened(0),
             signals: happened(1),
-            keys: keys && happened(2),
-            master: !keys && happened(2),
+            relay: self.master.is_some() && happened(2),
+            keys: keys && happened(3),
+            master: !keys && happened(3),
         })
     }
 
@@ -212,8 +221,10 @@ impl Front {
         self.relay.drain(&self.signals);
         self.give_back();
         let _ = signal::set_default(signal);
-        if let Some(signal) = Signal::from_named_raw(signal) {
-            let _ = kill_current_process_group(signal);
+        match Signal::from_named_raw(signal) {
+            // What no terminal sends was not meant for all.
+            Some(Signal::STOP) | None => drop(signal::send(process::id(), signal)),
+            Some(signal) => drop(kill_current_process_group(signal)),
         }
         // All but SIGSTOP waits for this.
         signal::set_mask(SignalSet::ALL.without(signal))?;
@@ -299,6 +310,7 @@ impl Front {
 struct Ready {
     monitor: bool,
     signals: bool,
+    relay: bool,
     keys: bool,
     master: bool,
 }

@@ -73,6 +73,11 @@ impl Streams {
         }
     }
 
+    /// In a child: closes what is the parent's, and leaves standard error as it is.
+    pub(super) fn leave(mut self) {
+        self.errors = None;
+    }
+
     /// Waits until everything that the program has written has been passed on.
     pub(crate) fn drain(mut self) {
         if let Ok(signals) = SignalQueue::new() {

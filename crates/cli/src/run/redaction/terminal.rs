@@ -28,6 +28,8 @@ use super::streams::{Streams, are_one_place};
 use crate::failure::Failure;
 use crate::run::report;
 
+const SIGCHLD: i32 = 17;
+
 /// The user's terminal.
 pub(super) struct Terminal {
     pub(super) settings: Termios,
@@ -44,6 +46,8 @@ pub(super) fn is_interactive() -> bool {
 pub(super) fn run(vault: Vault, program: impl FnOnce(Vault) -> u8) -> Result<u8, Failure> {
     let terminal = Terminal { settings: tcgetattr(stdin()).map_err(failed)? };
     let (master, slave) = open_like(stdin(), &terminal.settings)?;
+    // An inherited "ignore" would reap our children behind our back.
+    signal::set_default(SIGCHLD).map_err(failed)?;
     let mask = signal::set_mask(SignalSet::ALL).map_err(failed)?;
     let mut errors = None;
     if !startup::was_closed(2) && !are_one_place(stdout(), stderr()) {
@@ -63,6 +67,7 @@ pub(super) fn run(vault: Vault, program: impl FnOnce(Vault) -> u8) -> Result<u8,
         Fork::Child => {
             drop((ours, master));
             let place = Place { slave, errors: errors.is_some(), mask, foreground };
+            errors.map(Streams::leave);
             let orders = Orders::new(theirs, relay, terminal.settings);
             monitor::run(orders, place, packed, program)
         }
