@@ -37,14 +37,14 @@ impl Drop for Scope {
 }
 
 /// Leaves a mark, compares its secret with the file that has it, and lets a child do so, which
-/// gets the secret by an exec of its own.
+/// gets the secret by an exec of its own. (What sealed programs start gets none or does not run.)
 const COMPARE: &str = r#"
 : > "$2"
 read -r expected < "$1"
 [ "$API_TOKEN" = "$expected" ] || exit 41
 sh -c 'read -r expected < "$1"; [ "$API_TOKEN" = "$expected" ]' sh "$1"
 case "$3-$?" in
-gets-0 | lacks-1) exit 0 ;;
+gets-0 | lacks-1 | lacks-126) exit 0 ;;
 *) exit 42 ;;
 esac
 "#;

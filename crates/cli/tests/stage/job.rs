@@ -157,10 +157,12 @@ impl Start {
             stage().program(self.case.binary).into(),
             "run".into(),
             "--no-config".into(),
-            "--quiet".into(),
             "--mode".into(),
             mode.into(),
         ];
+        if !self.options.iter().any(|option| option == "--verbose") {
+            words.push("--quiet".into());
+        }
         if let Some(secrets) = self.secrets.as_ref().filter(|_| self.env_file) {
             words.push("--env-file".into());
             words.push(secrets.file.clone().into());
