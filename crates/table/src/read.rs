@@ -235,8 +235,16 @@ impl Environment {
     ///
     /// # Safety
     /// The string was returned by one of them and not given back since.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn release(&self, entry: *const c_char) {
+        if !self.take_own_loan(entry) {
+            // SAFETY: the caller's promise.
+            unsafe { self.release_counted(entry) };
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn release_counted(&self, entry: *const c_char) {
         // SAFETY: the caller's promise.
         if !unsafe { self.take_lent(entry) } {
             // SAFETY: the caller owns the reference.

@@ -110,19 +110,21 @@ impl Environment {
         if array.is_null() {
             return 0;
         }
-        loop {
-            // SAFETY: no terminator was seen before `count`; `into` has `capacity` places.
-            unsafe {
+        // SAFETY: no terminator was seen before `count`; `into` has `capacity` places.
+        unsafe {
+            while count < capacity {
                 let entry = (*array.add(count)).load(Acquire);
                 if entry.is_null() {
                     return count;
                 }
-                if count < capacity {
-                    *into.add(count) = entry;
-                }
+                *into.add(count) = entry;
+                count += 1;
             }
-            count += 1;
+            while !(*array.add(count)).load(Acquire).is_null() {
+                count += 1;
+            }
         }
+        count
     }
 
     /// Whether a string of a pinned snapshot stays as it is: it is the table's or the
@@ -238,8 +240,33 @@ impl Environment {
     ///
     /// # Safety
     /// `iter` came from [`Self::iterate`], is not closed, and no other thread uses it now.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn next_entry(&self, iter: *mut Iter) -> *const c_char {
+        // SAFETY: the caller's promise; `next` is below `count`.
+        unsafe {
+            let open = &*iter;
+            let at = open.next.get();
+            if open.owner.load(Relaxed) != thread_id() || !open.lent.load(Relaxed).is_null() {
+                return self.next_slowly(iter);
+            }
+            if at >= open.count.get() {
+                return ptr::null();
+            }
+            open.next.set(at + 1);
+            let entry = *open.entries.get().add(at);
+            if entry.addr() & COPIED != 0 {
+                return entry.map_addr(|address| address & !COPIED);
+            }
+            open.lent.store(entry, Relaxed);
+            entry
+        }
+    }
+
+    /// [`Self::next_entry`] when the last string was not given back at once, or another thread
+    /// uses the iteration.
+    #[cold]
+    #[inline(never)]
+    unsafe fn next_slowly(&self, iter: *mut Iter) -> *const c_char {
         // SAFETY: the caller's promise; `next` is below `count`.
         unsafe {
             let at = (*iter).next.get();
@@ -281,6 +308,20 @@ impl Environment {
         }
     }
 
+    /// [`Self::take_lent`] by the thread that iterates.
+    #[inline(always)]
+    pub(crate) fn take_own_loan(&self, entry: *const c_char) -> bool {
+        let inside = &self.iter.0;
+        let own =
+            !entry.is_null() && ptr::eq(inside.lent.load(Relaxed), entry) && inside.owner.load(Relaxed) == thread_id();
+        if own {
+            // Without a locked operation. If another thread gives the same string back just
+            // now, it keeps a reference too many: it stays, and is never used after its end.
+            inside.lent.store(ptr::null_mut(), Relaxed);
+        }
+        own
+    }
+
     /// Whether `entry` is on loan; then it is so no more. Which of several references to one
     /// string is the loan does not matter: each is given back once.
     ///
@@ -292,13 +333,7 @@ impl Environment {
         if entry.is_null() || !ptr::eq(inside.lent.load(Relaxed), entry) {
             return false;
         }
-        if inside.owner.load(Relaxed) == thread_id() {
-            // Without a locked operation. If another thread gives the same string back just
-            // now, it keeps a reference too many: it stays, and is never used after its end.
-            inside.lent.store(ptr::null_mut(), Relaxed);
-            return true;
-        }
-        inside.lent.replace(entry.cast_mut(), ptr::null_mut()).is_ok()
+        self.take_own_loan(entry) || inside.lent.replace(entry.cast_mut(), ptr::null_mut()).is_ok()
     }
 
     /// Ends an iteration. Null is ignored. Strings that were handed out stay valid until they

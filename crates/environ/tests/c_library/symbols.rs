@@ -40,10 +40,8 @@ fn every_function_has_a_manual_page() {
     let mut expected = Vec::new();
     for symbol in symbols(&["--dynamic", "--defined-only"]) {
         match symbol.split_once('@') {
-            Some(("envward_environment_0_1_0", _)) => {}
-            // The name of the version itself.
-            None if symbol.starts_with("ENVWARD_") => {}
-            Some((name, _)) if name.starts_with("ENVWARD_") => {}
+            // What the functions are made of, and the name of the version itself.
+            _ if symbol.starts_with("envward_") || symbol.starts_with("ENVWARD_") => {}
             Some((name, _)) => expected.push(format!("{name}.3")),
             None => expected.push(format!("envward_{symbol}.3")),
         }
@@ -54,7 +52,7 @@ fn every_function_has_a_manual_page() {
     }
     for page in &pages {
         assert!(expected.contains(page), "{page} describes nothing that is there");
-        let output = std::process::Command::new("man")
+        let output = Command::new("man")
             .args(["--warnings=w", "--local-file"])
             .arg(page)
             .current_dir(super::harness::root().join("crates/preload/man/man3"))
