@@ -26,7 +26,6 @@ static CONSTRUCTOR: extern "C" fn() = loaded;
 extern "C" fn loaded() {
     crate::secrets::recognise();
     ENVIRONMENT.prepare();
-    crate::spawn::find_next();
     crate::secrets::receive();
 }
 

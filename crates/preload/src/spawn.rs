@@ -31,7 +31,7 @@ impl Next {
         Self { name, address: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// The address, looked up when the library is loaded or else now.
+    /// The address, looked up at the first call: most programs make none.
     fn get(&self) -> Option<ptr::NonNull<c_void>> {
         let mut address = self.address.load(Ordering::Relaxed);
         if address.is_null() {
@@ -46,14 +46,6 @@ static SPAWN: Next = Next::new(c"posix_spawn");
 static SPAWNP: Next = Next::new(c"posix_spawnp");
 static PCLOSE: Next = Next::new(c"pclose");
 static WORDEXP: Next = Next::new(c"wordexp");
-
-/// Looks libc's functions up, so that a call needs no `dlsym`, which is not for `vfork`
-/// children and signal handlers.
-pub(crate) fn find_next() {
-    for next in [&SPAWN, &SPAWNP, &PCLOSE, &WORDEXP] {
-        next.get();
-    }
-}
 
 unsafe fn spawn_with(
     next: &Next,

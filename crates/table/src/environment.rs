@@ -113,12 +113,12 @@ impl Environment {
         let (low, high) = host::initial_strings();
         self.shared.0.initial_low.store(low, Relaxed);
         self.shared.0.initial_high.store(high, Relaxed);
-        let Some(guard) = self.begin() else { return };
+        // Without the lock, which costs a page: if somebody publishes another array meanwhile,
+        // the table is one of an array that is not there any more, as after an assignment.
         let array = self.cell().load(Acquire);
-        if self.shared.0.current.load(Acquire).is_null() && !array.is_null() {
+        if !array.is_null() {
             self.index_in_place(array);
         }
-        self.finish(&guard);
     }
 
     /// The variable `environ`.
@@ -288,6 +288,7 @@ impl Environment {
         // SAFETY: `count` entries, each a string.
         unsafe { self.index_entries(fresh) };
         fresh.generation.store(self.generation.fetch_add(1, Relaxed) + 1, Relaxed);
+        // Or a mutation was faster. A borrowed table is not used again.
         let _ = self.shared.0.current.replace(core::ptr::null_mut(), table);
     }
 

@@ -19,10 +19,14 @@ const COUNT: [u32; 2] = [100, 1100];
 
 /// Runs all sides in turn, several times, and prints tables.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
+    let (arguments, counts) = match arguments {
+        [rest @ .., "--no-count"] => (rest, false),
+        _ => (arguments, true),
+    };
     let launches: u32 = match arguments {
         [] => 3,
         ["--launches", launches] => launches.parse().map_err(|error| Trouble::new("--launches", error))?,
-        _ => return Err(Trouble("bench-environ takes --launches N".to_owned())),
+        _ => return Err(Trouble("bench-environ takes --launches N and --no-count".to_owned())),
     };
     let repository = Repository::here()?;
     let library = build::library_copy(&repository, &build::directory(&repository, "bench")?)?;
@@ -63,7 +67,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
             ratio(from_musl, columns[3]),
         ));
     }
-    instructions(&glibc, &library)?;
+    if counts {
+        instructions(&glibc, &library)?;
+    }
     start_up(&library)
 }
 
@@ -140,8 +146,8 @@ fn callgrind(program: &Path, library: Option<&Path>, operation: &str, names: &st
 
 /// What preloading adds to the run of `true`.
 fn start_up(library: &Path) -> Result<(), Trouble> {
-    const RUNS: u32 = 500;
-    const ROUNDS: u32 = 7;
+    const RUNS: u32 = 100;
+    const ROUNDS: u32 = 30;
     let mut best = [f64::INFINITY; 2];
     for _ in 0..ROUNDS {
         for (side, preload) in [None, Some(library)].into_iter().enumerate() {

@@ -14,7 +14,8 @@ pub(crate) const USAGE: &str = "
   header [--check]                         envward.h, envward.map and man pages from api.txt
   crash-matrix [--seconds N] [--rows A,B] [--libc glibc|musl] [--only-with]
                                            the crash matrix, without and with the library
-  bench-environ [--launches N]             libenvward against glibc and musl
+  bench-environ [--launches N] [--no-count]
+                                           libenvward against glibc and musl
   real-programs [--runs N]                 known crashes of real programs, without and with it
   sanitize                                 ThreadSanitizer, AddressSanitizer and valgrind";
 
