@@ -9,11 +9,13 @@
 pub mod arch;
 pub mod capability;
 pub mod clock;
+pub mod confine;
 pub mod descriptor;
 mod errno;
 pub mod initial_env;
 pub mod limit;
 pub mod memory;
+pub mod namespace;
 pub mod notify;
 pub mod peer;
 pub mod poll;

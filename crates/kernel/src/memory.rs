@@ -135,6 +135,20 @@ impl Mapping {
         Self::from_mmap(base, len)
     }
 
+    /// Maps `len` bytes of zeros that belong to no file, readable, writable and private.
+    ///
+    /// See [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `len` is zero, `ENOMEM`.
+    pub fn anonymous(len: usize) -> io::Result<Self> {
+        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: no address is asked for, so no existing mapping is touched.
+        let base = unsafe { libc::mmap(ptr::null_mut(), len, prot, flags, -1, 0) };
+        Self::from_mmap(base, len)
+    }
+
     /// Maps the first `len` bytes of a file, readable, writable and shared.
     ///
     /// See [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html).

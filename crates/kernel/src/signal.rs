@@ -72,6 +72,31 @@ pub fn set_default(signal: i32) -> io::Result<()> {
     }
 }
 
+/// Takes signals that are blocked and pending, without what they would do,
+/// [sigtimedwait(2)](https://man7.org/linux/man-pages/man2/sigtimedwait.2.html).
+///
+/// # Errors
+/// None is expected.
+pub fn forget_pending(signals: &[i32]) -> io::Result<()> {
+    // SAFETY: the set is initialised before it is read, and no information is asked for.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
+        }
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        loop {
+            match check(libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const now)) {
+                Ok(_) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
 /// One signal that was taken from a [`SignalQueue`].
 #[derive(Clone, Copy, Debug)]
 pub struct Received {

@@ -6,6 +6,8 @@
 //! * [`Region`] is a piece of it between two guard pages, wiped on drop;
 //!   [`Delivery`] is one that another process is to map.
 //! * [`SecretBuf`] reads a file or pipe straight into protected memory.
+//! * [`confined`] runs a task in a short-lived process whose stack and heap
+//!   ([`Heap`]) are protected memory.
 //! * [`Vault`] holds the entries, [`EntryWriter`] builds one piece by piece.
 //!
 //! Bytes enter through `read(2)`, through [`EntryWriter::push`] or through a
@@ -20,12 +22,15 @@
 
 mod backing;
 mod buffer;
+pub mod confined;
 mod error;
+mod heap;
 mod region;
 mod vault;
 
 pub use backing::Backing;
 pub use buffer::{ReadError, SecretBuf};
 pub use error::{RegionError, Step};
+pub use heap::Heap;
 pub use region::{Delivery, Parcel, Region};
 pub use vault::{Arena, Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, PackedVault, Vault, VaultError};

@@ -39,7 +39,18 @@ impl Region {
     pub fn new(len: usize, backing: Backing) -> Result<Self, RegionError> {
         // The descriptor is closed here: nobody can steal a closed one.
         let (fd, _) = create(len, backing)?;
-        Self::place(fd.as_fd(), len, backing)
+        Self::place(fd.as_fd(), len, backing, false)
+    }
+
+    /// A region of whole pages, at least `len` bytes, that a forked child shares.
+    ///
+    /// The kernel wipes the pages of a secret file itself when they are given back, and only
+    /// those that were used, so that is left to it.
+    pub(crate) fn inherited(len: usize, backing: Backing) -> Result<Self, RegionError> {
+        let (fd, body) = create(len, backing)?;
+        let mut region = Self::place(fd.as_fd(), body, backing, true)?;
+        region.wipe = backing == Backing::Locked;
+        Ok(region)
     }
 
     /// A region of `len` bytes that is to be mapped by another process.
@@ -103,11 +114,11 @@ impl Region {
     /// As [`new`](Self::new).
     pub fn unpack(parcel: Parcel) -> Result<Self, RegionError> {
         let Parcel { fd, len, backing } = parcel;
-        Self::place(fd.as_fd(), len, backing)
+        Self::place(fd.as_fd(), len, backing, false)
     }
 
     /// Maps the file between two guard pages and writes the canary.
-    fn place(fd: BorrowedFd<'_>, len: usize, backing: Backing) -> Result<Self, RegionError> {
+    fn place(fd: BorrowedFd<'_>, len: usize, backing: Backing, inherited: bool) -> Result<Self, RegionError> {
         let failed = |step| move |source| RegionError::new(backing, step, len, source);
         let page = memory::page_size();
         let body = body_len(len).map_err(failed(Step::Reserve))?;
@@ -120,7 +131,9 @@ impl Region {
             mapping.lock(page, body).map_err(failed(Step::Lock))?;
             mapping.advise(page, body, Advice::DontDump).map_err(failed(Step::Advise))?;
         }
-        mapping.advise(page, body, Advice::DontFork).map_err(failed(Step::Advise))?;
+        if !inherited {
+            mapping.advise(page, body, Advice::DontFork).map_err(failed(Step::Advise))?;
+        }
         let mut region = Self { mapping, len, backing, wipe: true };
         for (byte, expected) in region.slack().iter_mut().zip(canary()) {
             *byte = expected;
