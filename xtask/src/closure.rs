@@ -5,8 +5,15 @@ use crate::Finding;
 use crate::metadata::Workspace;
 
 /// The packages that make up the launcher.
-const LAUNCHER: &[&str] =
-    &["envward-kernel", "envward-secret", "envward-redact", "envward-launch", "envward-policy", "envward-store", "envward"];
+const LAUNCHER: &[&str] = &[
+    "envward-kernel",
+    "envward-secret",
+    "envward-redact",
+    "envward-launch",
+    "envward-policy",
+    "envward-store",
+    "envward",
+];
 
 /// Packages by name, or by the beginning of it when that ends in `*`.
 const KEPT_OUT: &[&str] = &[

@@ -29,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | gues
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
   bench   what envward run costs, side by side with the same work without it
+  bench redact   how fast run --redact is
   guest   tests in guests with stock Debian kernels; options: cargo xtask guest --help";
 
 /// Why a chore ended early.
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["check"] => check(),
         ["bench"] => bench::run(),
+        ["bench", "redact"] => redaction::run(),
         ["guest", ref arguments @ ..] => guest::run(arguments),
         ["spin"] => {
             bench::spin();

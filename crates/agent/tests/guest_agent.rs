@@ -5,17 +5,12 @@
 #[path = "guest/stage.rs"]
 mod stage;
 
+#[path = "guest"]
 mod agent {
-    #[path = "../guest/inherited.rs"]
     mod inherited;
-    #[path = "../guest/load.rs"]
     mod load;
-    #[path = "../guest/quiet.rs"]
     mod quiet;
-    #[path = "../guest/refusals.rs"]
     mod refusals;
-    #[path = "../guest/routes.rs"]
     mod routes;
-    #[path = "../guest/system.rs"]
     mod system;
 }

@@ -70,7 +70,7 @@ impl Region {
     /// As [`new`](Self::new).
     pub(crate) fn reusable(len: usize, backing: Backing) -> Result<(Self, OwnedFd), RegionError> {
         let (fd, _) = create(len, backing)?;
-        Ok((Self::place(fd.as_fd(), len, backing)?, fd))
+        Ok((Self::place(fd.as_fd(), len, backing, false)?, fd))
     }
 
     /// The bytes.

@@ -13,7 +13,7 @@ pub type Ask = fn(&str) -> Option<String>;
 
 /// Identities to try, in their order.
 #[derive(Default)]
-pub struct Identities(Vec<Box<dyn age::Identity>>);
+pub struct Identities(Vec<Box<dyn age::Identity + Send + Sync>>);
 
 impl Identities {
     /// The passphrase of a store.
@@ -50,7 +50,7 @@ impl Identities {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
-        self.0.iter().map(AsRef::as_ref)
+        self.0.iter().map(|identity| identity.as_ref() as &dyn age::Identity)
     }
 }
 

@@ -26,7 +26,8 @@ const ROUTES: [(&str, &str); 14] = [
     ("descriptor-copy", "pidfd-getfd"),
 ];
 /// What needs no rights beyond being the same user.
-const WITHOUT_MOUNTS: [&str; 5] = ["environ", "environ-task", "environ-directory", "environ-thread-self", "environ-uring"];
+const WITHOUT_MOUNTS: [&str; 5] =
+    ["environ", "environ-task", "environ-directory", "environ-thread-self", "environ-uring"];
 const USER: u32 = 1000;
 
 /// Walks all routes; the victim is open to the attacker.
@@ -69,7 +70,10 @@ fn no_route_is_open_to_root() {
         assert_eq!(event["verdict"], "denied", "{event}");
         assert_eq!(event["reader"]["uid"], 0);
         assert_eq!(event["reader"]["exe"]["name"], "envward-attack");
-        assert_eq!(event["target"]["exe"]["name"], event["target"]["exe_path"].as_str().unwrap().rsplit('/').next().unwrap());
+        assert_eq!(
+            event["target"]["exe"]["name"],
+            event["target"]["exe_path"].as_str().unwrap().rsplit('/').next().unwrap()
+        );
         assert!(!event.to_string().contains(&victim.marker), "an event holds a value");
     }
     // Whom nobody protects is as open as ever.

@@ -10,13 +10,22 @@ use crate::stage::{Agent, feed, shell};
 /// anything that outlives the line.
 const LINES: [(&str, &str); 8] = [
     ("head -c 1 /proc/kcore", "kernel-memory"),
-    ("echo p:envward_test do_exit >> /sys/kernel/tracing/kprobe_events && echo > /sys/kernel/tracing/kprobe_events", "probes"),
+    (
+        "echo p:envward_test do_exit >> /sys/kernel/tracing/kprobe_events && echo > /sys/kernel/tracing/kprobe_events",
+        "probes",
+    ),
     ("cat /sys/kernel/tracing/trace", "probes"),
     ("cat /proc/sys/kernel/core_pattern > /tmp/p && cat /tmp/p > /proc/sys/kernel/core_pattern", "core-pattern"),
     ("mkdir -p /tmp/r/etc && : > /tmp/r/etc/ld.so.preload && rm /tmp/r/etc/ld.so.preload", "preload"),
-    ("mkdir -p /tmp/s/etc && : > /tmp/s/x && mv /tmp/s/x /tmp/s/etc/ld.so.preload && rm /tmp/s/etc/ld.so.preload", "preload"),
+    (
+        "mkdir -p /tmp/s/etc && : > /tmp/s/x && mv /tmp/s/x /tmp/s/etc/ld.so.preload && rm /tmp/s/etc/ld.so.preload",
+        "preload",
+    ),
     ("mkdir -p /tmp/t/etc && ln -s x /tmp/t/etc/ld.so.preload && rm /tmp/t/etc/ld.so.preload", "preload"),
-    ("mkdir -p /tmp/u/etc && : > /tmp/u/x && ln /tmp/u/x /tmp/u/etc/ld.so.preload && rm /tmp/u/etc/ld.so.preload", "preload"),
+    (
+        "mkdir -p /tmp/u/etc && : > /tmp/u/x && ln /tmp/u/x /tmp/u/etc/ld.so.preload && rm /tmp/u/etc/ld.so.preload",
+        "preload",
+    ),
 ];
 
 #[test]

@@ -67,7 +67,9 @@ pub(super) fn run(vault: Vault, program: impl FnOnce(Vault) -> u8) -> Result<u8,
         Fork::Child => {
             drop((ours, master));
             let place = Place { slave, errors: errors.is_some(), mask, foreground };
-            errors.map(Streams::leave);
+            if let Some(errors) = errors {
+                errors.leave();
+            }
             let orders = Orders::new(theirs, relay, terminal.settings);
             monitor::run(orders, place, packed, program)
         }
