@@ -29,6 +29,8 @@ pub(crate) enum Found<'a> {
     Inherited(&'a CStr),
     /// The declaration has it.
     Default,
+    /// envward was started with it, and does not pass it on.
+    Withheld,
     /// Nowhere.
     Nowhere,
 }
@@ -100,12 +102,12 @@ impl Declared {
         if let Some(entry) = vault.entries().find(|entry| entry.name == variable.name) {
             return Found::Vault(entry);
         }
-        if self.passage(name) == Passage::Passes
-            && let Some(value) = environment.value(name)
-        {
-            return Found::Inherited(value);
+        match environment.value(name) {
+            Some(value) if self.passage(name) == Passage::Passes => Found::Inherited(value),
+            _ if variable.default.is_some() => Found::Default,
+            Some(_) => Found::Withheld,
+            None => Found::Nowhere,
         }
-        if variable.default.is_some() { Found::Default } else { Found::Nowhere }
     }
 
     /// A secret in what is declared to be none.
@@ -138,7 +140,7 @@ impl Declared {
             let value = match self.find(variable, vault, &environment) {
                 Found::Vault(_) => vault.value(&variable.name),
                 Found::Default => variable.default.as_deref().map(str::as_bytes),
-                Found::Inherited(_) | Found::Nowhere => None,
+                Found::Inherited(_) | Found::Withheld | Found::Nowhere => None,
             };
             if let Some(value) = value {
                 let string = CString::new([variable.name.as_bytes(), b"=", value].concat());
@@ -170,7 +172,14 @@ fn judge(
         Found::Inherited(value) => (check(variable, value.to_bytes()), None),
         // It was checked when the file was read.
         Found::Default => return None,
-        Found::Nowhere => return variable.required.then(|| missing(variable, config, incomplete)),
+        Found::Withheld | Found::Nowhere if !variable.required => return None,
+        Found::Withheld => {
+            return Some(missing(variable, config, "; `deny` of [inherit] keeps the one in the environment out"));
+        }
+        Found::Nowhere if incomplete => {
+            return Some(missing(variable, config, ", unless it is in a source that could not be read"));
+        }
+        Found::Nowhere => return Some(missing(variable, config, "")),
     };
     let origin = match found {
         Found::Vault(entry) if place.is_none() => format!(" ({})", entry.origin),
@@ -189,14 +198,13 @@ pub(crate) fn check(variable: &Variable, value: &[u8]) -> Result<(), Mismatch> {
     variable.kind.check(value)
 }
 
-fn missing(variable: &Variable, config: Option<&Path>, incomplete: bool) -> Finding {
+fn missing(variable: &Variable, config: Option<&Path>, but: &str) -> Finding {
     let purpose = variable.description.as_ref().map_or_else(String::new, |text| format!(" ({text})"));
-    let elsewhere = if incomplete { ", unless it is in a source that could not be read" } else { "" };
     let place = match &variable.source {
         Some(reference) => Place::of_reference(reference),
         None => config.map(|path| Place { file: path.display().to_string(), line: Some(variable.line), column: None }),
     };
-    Finding::new(finding::Kind::Missing, format!("required, and no source has it{elsewhere}{purpose}"))
+    Finding::new(finding::Kind::Missing, format!("required, and no source has it{but}{purpose}"))
         .about(&variable.name)
         .at(place)
         .hint(format!("put {} into an env file, give it a source, or declare it as required = false", variable.name))

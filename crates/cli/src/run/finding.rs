@@ -5,6 +5,7 @@ use std::path::Path;
 
 use envward_policy::ConfigError;
 use envward_policy::reference::Reference;
+use envward_source::SourceError;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -72,6 +73,22 @@ impl Finding {
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
         self
+    }
+
+    /// A source that cannot be loaded. Where that is a mistake in a file, its place and variable
+    /// are taken out of the text.
+    pub(crate) fn source(error: &SourceError) -> Self {
+        let text = error.to_string();
+        let SourceError::Syntax { path, source, .. } = error else { return Self::new(Kind::Source, text) };
+        let position = source.position();
+        let place =
+            Place { file: path.display().to_string(), line: Some(position.line), column: Some(position.column) };
+        let Some(rest) = text.strip_prefix(&format!("{place}: ")) else { return Self::new(Kind::Source, text) };
+        let named = source.key().and_then(|key| Some((key, rest.strip_prefix(&format!("{key}: "))?)));
+        match named {
+            Some((key, rest)) => Self::new(Kind::Source, rest).about(key).at(Some(place)),
+            None => Self::new(Kind::Source, rest).at(Some(place)),
+        }
     }
 
     /// What is wrong with a configuration file.

@@ -15,7 +15,7 @@ use envward_source::{EnvFile, FromEnv, Source};
 
 use super::configuration::{Choice, Configuration};
 use super::declared::{self, Declared};
-use super::finding::{self, Finding, Kind};
+use super::finding::{self, Finding};
 use super::report;
 use crate::arguments;
 use crate::failure::Failure;
@@ -180,7 +180,7 @@ impl Plan {
         let mut findings = Vec::new();
         for source in &self.sources {
             if let Err(error) = source.load(&mut vault) {
-                findings.push(Finding::new(Kind::Source, error));
+                findings.push(Finding::source(&error));
             }
         }
         let incomplete = !findings.is_empty();

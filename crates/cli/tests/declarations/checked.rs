@@ -135,6 +135,28 @@ fn everything_that_is_wrong_is_found_and_stops_the_start() {
 }
 
 #[test]
+fn mistakes_in_files_have_a_place_in_the_json() {
+    let project = with(&[
+        ("app.env", "RATIO=1\nPORT='hunter2"),
+        ("envward.toml", &CONFIG.replace("\"file:key\"", "\"file:gone\"")),
+    ]);
+    let json = project.run(&["check", "--json"]).json();
+    let places: Vec<String> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| format!("{} {} {}:{}:{}", one["kind"], one["name"], one["file"], one["line"], one["column"]))
+        .collect();
+    let expected = [
+        "\"source\" \"PORT\" \"app.env\":2:6",
+        "\"source\" null null:null:null",
+        "\"missing\" \"PORT\" \"envward.toml\":5:null",
+        "\"missing\" \"KEY\" \"gone\":null:null",
+    ];
+    assert_eq!(places, expected);
+}
+
+#[test]
 fn profiles_are_checked_by_themselves() {
     let project = with(&[]);
     let wrong = "staging.env:1:6: PORT: must be a port from 1 to 65535\n";

@@ -56,7 +56,7 @@ fn a_required_variable_that_is_denied_is_missing() {
     let config = "[inherit]\ndeny = [\"A\"]\n[variables.A]\nsecret = false\n[variables.B]\n";
     let project = Project::new(&[("envward.toml", config)]);
     let said = project.run_with(&["run", "--", "true"], &[("A", "1"), ("B", "1")]);
-    said.complains(125, &["envward.toml:3: A: required, and no source has it"]);
+    said.complains(125, &["envward.toml:3: A: required, and no source has it; `deny` of [inherit] keeps the one in the environment out\n"]);
     project
         .run(&["run", "--inherit", "A=B", "--", "true"])
         .complains(125, &["--inherit: the pattern can match no name"]);

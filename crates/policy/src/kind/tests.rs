@@ -86,6 +86,14 @@ fn values_need_not_be_text() {
     }
 }
 
+/// JSON is UTF-8, also where it is only walked over.
+#[test]
+fn json_is_text() {
+    let of_bytes = |value: &[u8]| kind("json").check(value).map_err(|mismatch| mismatch.to_string());
+    assert_eq!(of_bytes("\"é\"".as_bytes()), Ok(()));
+    assert_eq!(of_bytes(b"\"\xff\""), Err("must be JSON (it is not UTF-8)".to_owned()));
+}
+
 #[test]
 fn patterns_are_held_against_the_whole_value() {
     for (pattern, value, expected) in [
