@@ -1,6 +1,6 @@
 //! The preload tier, where ptrace is refused by a seccomp filter.
 //!
-//! Needs gcc and python3.
+//! Needs gcc, musl-tools and python3.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
 
@@ -13,6 +13,8 @@ use std::process::{Command, Output};
 /// A directory with envward, its library, a program that refuses ptrace and an env file.
 struct Room {
     directory: tempfile::TempDir,
+    /// The library to link statically.
+    archive: PathBuf,
     secret: String,
 }
 
@@ -21,7 +23,8 @@ fn root() -> PathBuf {
 }
 
 fn succeed(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error} (apt-get install gcc)"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error} (apt-get install gcc musl-tools)"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -47,7 +50,8 @@ impl Room {
         let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         fs::write(directory.path().join("env"), format!("PT_SECRET={secret}\n")).unwrap();
         fs::set_permissions(directory.path().join("env"), fs::Permissions::from_mode(0o600)).unwrap();
-        Self { directory, secret }
+        let archive = target.canonicalize().unwrap().join("release/libenvward.a");
+        Self { directory, archive, secret }
     }
 
     fn run(&self, options: &[&str], command: &[&str]) -> Output {
@@ -137,26 +141,43 @@ fn descendants_take_it_over_in_the_same_way() {
     }
 }
 
-/// The library in a program with injected secrets: they stay where they are, and what replaces
-/// them is locked. The supervisor keeps every environ clean as ever.
+/// The library in a program with injected secrets, preloaded or linked statically: they stay
+/// where they are, what replaces them is locked, and `environ` hands them on. The supervisor
+/// keeps every environ clean as ever.
 #[test]
 fn injected_secrets_are_recognised_by_the_library() {
     let room = Room::new();
-    let program = room.directory.path().join("injected");
-    succeed(Command::new("gcc").arg("-o").arg(&program).arg(root().join("crates/preload/programs/injected.c")));
-    let preload = format!("LD_PRELOAD={}", room.directory.path().join("libenvward.so").display());
-    let program = program.display().to_string();
     let look = room.directory.path().join("look.py");
     fs::write(&look, LOOK).unwrap();
-    let script = format!("{program} PT_SECRET && python3 {}", look.display());
-    let output = Command::new(room.directory.path().join("envward"))
-        .args(["run", "--no-config", "--quiet", "--mode", "supervised", "--env-file"])
-        .arg(room.directory.path().join("env"))
-        .args(["--", "env", &preload, "sh", "-c", &script])
-        .env("PT_HASH", room.hash())
-        .output()
-        .unwrap();
-    assert_eq!(output.stdout, b"well\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let archive = room.archive.display().to_string();
+    for (compiler, options) in [("gcc", &[][..]), ("gcc", &["-static", &archive]), ("musl-gcc", &["-static", &archive])]
+    {
+        let program = room.directory.path().join("injected");
+        succeed(
+            Command::new(compiler)
+                .arg("-o")
+                .arg(&program)
+                .arg(root().join("crates/preload/programs/injected.c"))
+                .args(options),
+        );
+        let preload = if options.is_empty() {
+            format!("LD_PRELOAD={}", room.directory.path().join("libenvward.so").display())
+        } else {
+            "UNUSED=".to_owned()
+        };
+        let output = Command::new(room.directory.path().join("envward"))
+            .args(["run", "--no-config", "--quiet", "--mode", "supervised", "--env-file"])
+            .arg(room.directory.path().join("env"))
+            .args(["--", "env", &preload])
+            .arg(&program)
+            .args(["PT_SECRET", &format!("python3 {}", look.display())])
+            .env("PT_HASH", room.hash())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "well\n".repeat(4), "{compiler} {options:?}: {error}");
+        assert!(output.status.success(), "{compiler} {options:?}: {error}");
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 /* Under `envward run` with the library: what becomes of a secret that the program changes.
  *
- * injected NAME          prints nothing and returns 0, or says which line failed */
+ * injected NAME COMMAND  runs the command in every way that hands `environ` on, then prints
+ *                        nothing itself and returns 0, or says which line failed */
 #define _GNU_SOURCE
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -40,9 +44,30 @@ static int is_in(const void *address, const char *flags, const char *name)
 	return result;
 }
 
+/* The environment's array, secrets and all, to a program that looks at its own. */
+static void hand_on(char *command)
+{
+	char *arguments[] = { "sh", "-c", command, 0 }, line[64];
+	int status;
+	pid_t child;
+	CHECK(!posix_spawn(&child, "/bin/sh", 0, 0, arguments, environ));
+	CHECK(waitpid(child, &status, 0) == child && !status);
+	CHECK(!system(command));
+	FILE *stream = popen(command, "r");
+	CHECK(stream && fgets(line, sizeof line, stream));
+	CHECK(!pclose(stream));
+	fputs(line, stdout);
+	fflush(stdout);
+	if (!(child = fork())) {
+		execv("/bin/sh", arguments);
+		_exit(9);
+	}
+	CHECK(waitpid(child, &status, 0) == child && !status);
+}
+
 int main(int argc, char **argv)
 {
-	CHECK(argc == 2);
+	CHECK(argc == 3);
 	char *secret = getenv(argv[1]);
 	CHECK(secret && is_in(secret, "", "secretmem"));
 	setenv("ORDINARY", "value", 1);
@@ -52,6 +77,7 @@ int main(int argc, char **argv)
 	for (char **at = environ; *at; at++)
 		found += *at == secret - strlen(argv[1]) - 1;
 	CHECK(found == 1);
+	hand_on(argv[2]);
 	setenv(argv[1], "changed-by-the-program", 1);
 	CHECK(!strcmp(getenv(argv[1]), "changed-by-the-program"));
 	CHECK(is_in(getenv(argv[1]), "lo dd ", 0));

@@ -199,6 +199,16 @@ static void handlers_may_change_it(void)
 	CHECK(handled == 1000 && !strcmp(getenv("FROM_HANDLER"), "999"));
 }
 
+static void null_is_an_error(void)
+{
+	static char *volatile null;
+	char buffer[8];
+	errno = 0;
+	CHECK(putenv(null) == -1 && errno == EINVAL);
+	CHECK(!env_lookup(null) && getenv_r("MISSING", null, 0) == -1);
+	CHECK(getenv_r("", buffer, 8) == -1 && errno == ENOENT);
+}
+
 static void spawned_sees(int status) { CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7); }
 
 static void children_get_it(void)
@@ -270,6 +280,7 @@ int main(void)
 	getenv_r_copies();
 	putenv_keeps_its_buffer();
 	handlers_may_change_it();
+	null_is_an_error();
 	children_get_it();
 	return 0;
 }

@@ -9,6 +9,7 @@ use core::ptr;
 
 use crate::environment::{ENVIRONMENT, current_array, errno, is_static, set_errno};
 use crate::secrets::{must_hand_on, with_handed_on};
+use crate::spawn::is_wrapped;
 
 /// Pointers that are copied to the stack in any case. Few: the children that some libcs make
 /// have a stack of a page.
@@ -55,8 +56,9 @@ impl Drop for Mapped {
 /// Calls `with` with `envp`, or with an exact private copy if `envp` is the environment's
 /// array now. `None` when there is no memory.
 ///
-/// In a statically linked program a large environment is passed as it is: the published array
-/// is never rewritten in a way that the kernel could trip over.
+/// In a statically linked program whose libc may call us in a child with a small stack, a large
+/// environment is passed as it is: the published array is never rewritten in a way that the
+/// kernel could trip over.
 pub(crate) fn with_exact<T>(envp: Vector, with: impl FnOnce(Vector) -> T) -> Option<T> {
     if must_hand_on() {
         return copied(envp, |exact| with_handed_on(exact, with))?;
@@ -70,7 +72,7 @@ fn copied<T>(envp: Vector, with: impl FnOnce(Vector) -> T) -> Option<T> {
     }
     match on_stack::<FEW, T, _>(with) {
         Ok(result) => Some(result),
-        Err(with) if is_static() => Some(with(envp)),
+        Err(with) if is_static() && !is_wrapped() => Some(with(envp)),
         Err(with) => match on_stack::<MANY, T, _>(with) {
             Ok(result) => Some(result),
             Err(with) => mapped(with),

@@ -4,7 +4,7 @@
 //! of exports that rustc writes. And the `exec` functions are weak, so that they do not clash
 //! with a static libc's member that comes in for another of its symbols.
 
-use crate::{exec, extended};
+use crate::{exec, extended, spawn};
 
 /// Another name for a function, which must be in the same object file: so it is in a release
 /// build, which is one unit.
@@ -122,6 +122,14 @@ macro_rules! gather {
         );
     };
 }
+
+// For `ld --wrap`, with which a static program has these before libc's (see envward.pc).
+jump!("globl", "__wrap_posix_spawn", spawn::envward_posix_spawn);
+jump!("globl", "__wrap_posix_spawnp", spawn::envward_posix_spawnp);
+jump!("globl", "__wrap_system", spawn::envward_system);
+jump!("globl", "__wrap_popen", spawn::envward_popen);
+jump!("globl", "__wrap_pclose", spawn::envward_pclose);
+jump!("globl", "__wrap_wordexp", spawn::envward_wordexp);
 
 gather!("execl", exec::execl);
 gather!("execlp", exec::execlp);

@@ -23,29 +23,68 @@ type Wordexp = unsafe extern "C" fn(*const c_char, *mut c_void, c_int) -> c_int;
 /// libc's definition of a function.
 struct Next {
     name: &'static core::ffi::CStr,
+    /// In a static program that was linked with `ld --wrap`.
+    wrapped: fn() -> *mut c_void,
     address: AtomicPtr<c_void>,
 }
 
+/// The address of a symbol that `ld --wrap` makes, or null without it.
+#[cfg(target_arch = "x86_64")]
+macro_rules! wrapped {
+    ($name:literal) => {
+        || {
+            let address: *mut c_void;
+            // SAFETY: loads an entry of the global offset table: an address, or zero for the
+            // weak symbol that nobody defines.
+            unsafe {
+                core::arch::asm!(
+                    concat!(".weak ", $name),
+                    concat!(".hidden ", $name),
+                    concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
+                    out(reg) address,
+                    options(pure, readonly, nostack, preserves_flags)
+                );
+            }
+            address
+        }
+    };
+}
+#[cfg(not(target_arch = "x86_64"))]
+macro_rules! wrapped {
+    ($name:literal) => {
+        ptr::null_mut
+    };
+}
+
 impl Next {
-    const fn new(name: &'static core::ffi::CStr) -> Self {
-        Self { name, address: AtomicPtr::new(ptr::null_mut()) }
+    const fn new(name: &'static core::ffi::CStr, wrapped: fn() -> *mut c_void) -> Self {
+        Self { name, wrapped, address: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// The address, looked up at the first call: most programs make none.
     fn get(&self) -> Option<ptr::NonNull<c_void>> {
         let mut address = self.address.load(Ordering::Relaxed);
         if address.is_null() {
-            address = next_definition(self.name);
+            address = (self.wrapped)();
+            if address.is_null() {
+                address = next_definition(self.name);
+            }
             self.address.store(address, Ordering::Relaxed);
         }
         ptr::NonNull::new(address)
     }
 }
 
-static SPAWN: Next = Next::new(c"posix_spawn");
-static SPAWNP: Next = Next::new(c"posix_spawnp");
-static PCLOSE: Next = Next::new(c"pclose");
-static WORDEXP: Next = Next::new(c"wordexp");
+static SPAWN: Next = Next::new(c"posix_spawn", wrapped!("__real_posix_spawn"));
+static SPAWNP: Next = Next::new(c"posix_spawnp", wrapped!("__real_posix_spawnp"));
+static PCLOSE: Next = Next::new(c"pclose", wrapped!("__real_pclose"));
+static WORDEXP: Next = Next::new(c"wordexp", wrapped!("__real_wordexp"));
+
+/// Whether this is a static program that was linked with `ld --wrap`: then libc's `posix_spawn`
+/// is only called by us, with an array that needs no copy.
+pub(crate) fn is_wrapped() -> bool {
+    !(SPAWN.wrapped)().is_null()
+}
 
 unsafe fn spawn_with(
     next: &Next,
@@ -88,7 +127,7 @@ pub(crate) unsafe extern "C" fn envward_posix_spawn(
 
 /// posix_spawnp(3).
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_posix_spawnp(
+pub(crate) unsafe extern "C" fn envward_posix_spawnp(
     pid: *mut libc::pid_t,
     file: *const c_char,
     actions: *const libc::posix_spawn_file_actions_t,
@@ -102,14 +141,14 @@ unsafe extern "C" fn envward_posix_spawnp(
 
 /// popen(3).
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
+pub(crate) unsafe extern "C" fn envward_popen(command: *const c_char, mode: *const c_char) -> *mut libc::FILE {
     // SAFETY: as the caller's.
     unsafe { crate::stream::open(command, mode) }
 }
 
 /// pclose(3).
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_pclose(stream: *mut libc::FILE) -> c_int {
+pub(crate) unsafe extern "C" fn envward_pclose(stream: *mut libc::FILE) -> c_int {
     // SAFETY: as the caller's.
     if let Some(status) = unsafe { crate::stream::close(stream) } {
         return status;
@@ -125,7 +164,7 @@ unsafe extern "C" fn envward_pclose(stream: *mut libc::FILE) -> c_int {
 /// wordexp(3). glibc's assigns variables (`${X:=word}`) behind our back, into an array that it
 /// reallocates the next time: take its array over before that.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_wordexp(words: *const c_char, result: *mut c_void, flags: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn envward_wordexp(words: *const c_char, result: *mut c_void, flags: c_int) -> c_int {
     let Some(address) = WORDEXP.get() else {
         return libc::ENOSYS;
     };
@@ -185,7 +224,7 @@ impl Terminal {
 
 /// system(3), with an exact environment. Not a point of cancellation.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envward_system(command: *const c_char) -> c_int {
+pub(crate) unsafe extern "C" fn envward_system(command: *const c_char) -> c_int {
     if command.is_null() {
         // SAFETY: a terminated string.
         return c_int::from(unsafe { run_shell(c"exit 0".as_ptr()) } == 0);

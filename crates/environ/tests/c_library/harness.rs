@@ -45,6 +45,16 @@ impl Program {
         let place = library.parent().unwrap().display();
         let options = match link {
             "static" => vec!["-static".to_owned(), library.with_extension("a").display().to_string()],
+            // As envward.pc says for static programs.
+            "wrapped" => {
+                let description = std::fs::read_to_string(root().join("crates/preload/envward.pc")).unwrap();
+                let private = description.lines().find_map(|line| line.strip_prefix("Libs.private:")).unwrap();
+                let archive = library.with_extension("a").display().to_string();
+                ["-static".to_owned(), archive]
+                    .into_iter()
+                    .chain(private.split_whitespace().map(str::to_owned))
+                    .collect()
+            }
             _ => vec![format!("-L{place}"), "-lenvward".to_owned(), format!("-Wl,-rpath,{place}")],
         };
         Self::build(name, libc, link, &options)

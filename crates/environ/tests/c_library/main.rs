@@ -17,7 +17,7 @@ use harness::{Libc, Program, library};
 #[test]
 fn the_interface_keeps_its_promises() {
     for libc in [Libc::Glibc, Libc::Musl] {
-        for link in ["dynamic", "static"] {
+        for link in ["dynamic", "static", "wrapped"] {
             let program = Program::linked("interface", libc, link);
             let output = program.command().output().unwrap();
             assert!(output.status.success(), "{libc:?} {link}: {output:?}");

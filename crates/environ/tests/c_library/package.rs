@@ -43,7 +43,8 @@ fn a_program_is_built_with_what_pkg_config_says() {
             } else {
                 format!("{link},{}", prefix.join("lib").display())
             });
-            let built = command.args(pkg_config(&prefix, &["--libs"])).output().unwrap();
+            let libraries: &[&str] = if link == "-static" { &["--libs", "--static"] } else { &["--libs"] };
+            let built = command.args(pkg_config(&prefix, libraries)).output().unwrap();
             assert!(built.status.success(), "{compiler} {link}: {built:?}");
             let output = Command::new(&program).output().unwrap();
             assert!(output.status.success(), "{compiler} {link}: {output:?}");
