@@ -568,7 +568,7 @@ fn secrets_are_redacted_on_the_way_to_the_terminal() {
         session.prompt();
         // A reader who asks, and a line that is edited.
         session.kind("\"${L[@]}\" bash --norc --noprofile -i");
-        session.expect("\n");
+        session.prompt();
         session.kind("PS1='##> '");
         session.expect("##> ");
         session.kind("read -e -p 'name: ' name; echo \"${name} ${#API_TOKEN} $API_TOKEN\"");

@@ -3,10 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use envward_kernel::process::{self, Ending};
 use envward_kernel::signal::{self, Received, SignalQueue, SignalSet};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::stdio::stdin;
@@ -39,6 +40,9 @@ const SIGWINCH: i32 = 28;
 /// How much is read from the keyboard at once.
 const KEYS: usize = 4096;
 
+/// How long the news of the end may take after the end of the output.
+const PARTING: Duration = Duration::from_millis(500);
+
 pub(super) struct Front {
     terminal: Terminal,
     /// None when the user's terminal is gone.
@@ -49,6 +53,8 @@ pub(super) struct Front {
     errors: Option<Streams>,
     /// Whether we have taken over the user's terminal.
     raw: bool,
+    /// Since when the relay has been gone: at the end of the program, that comes just before the news.
+    mute: Option<Instant>,
     /// The size that the program's terminal was given.
     size: Option<Winsize>,
     /// The program's process group.
@@ -75,6 +81,7 @@ impl Front {
             relay,
             errors,
             raw: false,
+            mute: None,
             size: None,
             job: None,
             typed: [0; KEYS],
@@ -110,7 +117,10 @@ impl Front {
                 self.pass_keys_on();
             }
             if ready.relay {
-                // Nobody sees any more what the program writes.
+                self.mute.get_or_insert_with(Instant::now);
+            }
+            // Nobody sees any more what the program writes, and it has not ended either.
+            if self.mute.is_some_and(|since| since.elapsed() >= PARTING) {
                 self.hang_up();
             }
         };
@@ -128,25 +138,30 @@ impl Front {
         let (monitor, signals, relay, input) =
             (self.monitor.as_fd(), self.signals.as_fd(), self.relay.as_fd(), stdin());
         let mut set = vec![PollFd::new(&monitor, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
-        if self.master.is_some() {
+        let listening = self.mute.is_none();
+        if listening {
             set.push(PollFd::new(&relay, PollFlags::empty()));
         }
+        let timeout = (!listening && self.master.is_some())
+            .then_some(PARTING)
+            .map(|time| Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() });
         if keys {
             set.push(PollFd::new(&input, PollFlags::IN));
         } else if let Some(master) = self.master.as_ref().filter(|_| !self.waiting.is_empty()) {
             set.push(PollFd::new(master, writing));
         }
-        match poll(&mut set, None) {
+        match poll(&mut set, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let last = if listening { 3 } else { 2 };
         let happened = |at: usize| set.get(at).is_some_and(|entry| !entry.revents().is_empty());
         Ok(Ready {
             monitor: happened(0),
             signals: happened(1),
-            relay: self.master.is_some() && happened(2),
-            keys: keys && happened(3),
-            master: !keys && happened(3),
+            relay: listening && happened(2),
+            keys: keys && happened(last),
+            master: !keys && happened(last),
         })
     }
 
@@ -257,8 +272,9 @@ impl Front {
 
     /// The user's terminal is gone: so is the program's.
     fn hang_up(&mut self) {
-        self.master = None;
-        self.raw = false;
+        if let Some(settings) = self.master.take().and_then(|master| tcgetattr(master).ok()) {
+            self.terminal.settings = settings;
+        }
     }
 
     fn read_keys(&mut self) {
