@@ -39,6 +39,13 @@ pub(crate) struct Run {
     /// Take variables from a dotenv file; may be given several times, later files win
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,
+    /// The dialect of the env files: dotenvy (the default), dotenv, dotenv-expand, dotenvx, node,
+    /// ruby, python, compose or shell
+    #[arg(long, value_name = "DIALECT")]
+    pub(crate) dialect: Option<String>,
+    /// Run what stands in $(…) in env files, without a shell; it is an error otherwise
+    #[arg(long)]
+    pub(crate) allow_commands: bool,
     /// Take one variable from file:PATH, fd:N or stdin; wins over env files
     #[arg(long, value_name = "NAME=REF")]
     pub(crate) secret: Vec<OsString>,

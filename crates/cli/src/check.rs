@@ -36,6 +36,12 @@ pub(crate) struct Sources {
     /// Take variables from a dotenv file; may be given several times, later files win
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// The dialect of the env files, as for `run`
+    #[arg(long, value_name = "DIALECT")]
+    dialect: Option<String>,
+    /// Run what stands in $(…) in env files, without a shell; it is an error otherwise
+    #[arg(long)]
+    allow_commands: bool,
     /// Take one variable from file:PATH, fd:N or stdin; wins over env files
     #[arg(long, value_name = "NAME=REF")]
     secret: Vec<OsString>,
@@ -70,6 +76,8 @@ impl Sources {
     pub(crate) fn plan(self, configuration: Configuration) -> Result<Plan, Failure> {
         let arguments = arguments::Run {
             env_file: self.env_file,
+            dialect: self.dialect,
+            allow_commands: self.allow_commands,
             secret: self.secret,
             from_env: self.from_env,
             pristine: self.pristine,

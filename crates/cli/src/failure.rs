@@ -23,6 +23,9 @@ impl Failure {
     /// Other commands: what was asked for could not be done.
     pub(crate) const NEGATIVE: u8 = 1;
 
+    /// `env`: a dialect rejects a file or cannot express a variable.
+    pub(crate) const REJECTED: u8 = 3;
+
     pub(crate) fn new(code: u8, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string(), hint: None }
     }

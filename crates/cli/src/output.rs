@@ -4,7 +4,9 @@
 //! way as the help and usage messages, which clap colours.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
@@ -24,6 +26,15 @@ pub(crate) fn result(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Bytes on standard output that may be secret: past the buffer, which is ordinary memory.
+///
+/// # Errors
+/// When they cannot be written.
+pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let out = File::from(io::stdout().lock().as_fd().try_clone_to_owned()?);
+    (&out).write_all(bytes)
 }
 
 /// Puts colours around words, or leaves them as they are.

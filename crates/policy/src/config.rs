@@ -3,6 +3,8 @@
 //! ```toml
 //! [run]
 //! env-files = ["app.env"]        # relative to the configuration file
+//! dialect = "node"               # of the env files
+//! dialects = { "app.env" = "compose" }   # of single ones
 //! mode = "full"                  # full, supervised or sealed
 //! require = ["memfd_secret"]     # mechanisms, or "all"
 //! best-effort = []
@@ -40,6 +42,7 @@ pub use self::error::ConfigError;
 use self::error::{Problem, Shown};
 use self::layer::{Layer, Profile};
 use self::reader::Reader;
+use crate::dialect::Dialect;
 use crate::inherit::Inherit;
 use crate::kind::Kind;
 use crate::mechanism::Selection;
@@ -61,6 +64,10 @@ pub struct Config {
     /// Env files in their order, made relative to the configuration file's
     /// directory.
     pub env_files: Vec<PathBuf>,
+    /// The dialect of the env files.
+    pub dialect: Option<Dialect>,
+    /// The dialects of single env files, by their paths as in `env_files`; the last one counts.
+    pub dialects: Vec<(PathBuf, Dialect)>,
     /// The mode that is required.
     pub mode: Option<Mode>,
     /// Mechanisms that must be had.
@@ -150,6 +157,8 @@ impl File {
             inherit: Inherit { allow: layer.allow, deny: layer.deny.unwrap_or_default() },
             profiles: chain.iter().map(|profile| profile.name.clone()).collect(),
             env_files: layer.env_files,
+            dialect: layer.dialect,
+            dialects: layer.dialects,
             mode: layer.mode,
             require: layer.require,
             best_effort: layer.best_effort,

@@ -4,6 +4,7 @@
 //! value of a secret.
 //!
 //! * [`config`]: the configuration file, its profiles and declarations
+//! * [`dialect`]: the dialects of env files
 //! * [`inherit`]: which inherited variables the program gets
 //! * [`kind`]: types of variables, checked where the value lies
 //! * [`mechanism`]: the protections, and which of them are required
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod dialect;
 mod glob;
 pub mod inherit;
 pub mod kind;
@@ -23,6 +25,7 @@ pub mod reference;
 pub mod rules;
 
 pub use config::{Config, ConfigError, Variable};
+pub use dialect::{Dialect, UnknownDialect};
 pub use inherit::Inherit;
 pub use kind::{Kind, Mismatch};
 pub use mechanism::{Mechanism, Requirement, Requirements};

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use envward_kernel::{descriptor, memory};
@@ -66,6 +67,55 @@ impl SecretBuf {
         }
     }
 
+    /// As [`read_from`](Self::read_from), with a limit of its own for what comes now.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_from`](Self::read_from).
+    pub fn read_at_most(&mut self, fd: BorrowedFd<'_>, most: usize) -> Result<usize, ReadError> {
+        let whole = self.limit;
+        self.limit = whole.min(self.filled.saturating_add(most));
+        let outcome = self.read_from(fd);
+        let limit = std::mem::replace(&mut self.limit, whole);
+        // What came beyond the limit is not kept.
+        self.truncate(limit);
+        outcome
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooLarge`] and [`ReadError::Memory`]; nothing is appended then.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
+        self.make_room(bytes.len())?;
+        let end = self.filled + bytes.len();
+        self.region.as_mut_slice()[self.filled..end].copy_from_slice(bytes);
+        self.filled = end;
+        Ok(())
+    }
+
+    /// Appends a copy of some of its own bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_within(&mut self, range: Range<usize>) -> Result<(), ReadError> {
+        let len = range.len();
+        self.make_room(len)?;
+        let end = self.filled;
+        self.region.as_mut_slice()[..end + len].copy_within(range, end);
+        self.filled += len;
+        Ok(())
+    }
+
+    /// Takes bytes out of the middle, closes the gap and wipes what becomes free.
+    pub fn remove(&mut self, range: Range<usize>) {
+        let len = range.len();
+        self.region.as_mut_slice()[..self.filled].copy_within(range.end.., range.start);
+        self.truncate(self.filled - len);
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -90,6 +140,16 @@ impl SecretBuf {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.filled == 0
+    }
+
+    fn make_room(&mut self, len: usize) -> Result<(), ReadError> {
+        if self.filled.saturating_add(len) > self.limit {
+            return Err(ReadError::TooLarge { limit: self.limit });
+        }
+        while self.region.len() < self.filled + len {
+            self.grow()?;
+        }
+        Ok(())
     }
 
     fn grow(&mut self) -> Result<(), ReadError> {
@@ -201,6 +261,21 @@ mod tests {
         assert_eq!((delivery.as_slice().len(), delivery.mapped_len()), (4096, 4096));
         assert!(delivery.as_slice().iter().all(|byte| *byte == 0));
         assert!(buffer_of(&[7; 5000], 1 << 20).unwrap().reuse().is_none());
+    }
+
+    #[test]
+    fn bytes_are_appended_and_taken_out() {
+        let mut buffer = SecretBuf::new(Backing::MemfdSecret, 5000).unwrap();
+        buffer.push(b"abcdef").unwrap();
+        buffer.push_within(1..3).unwrap();
+        assert_eq!(buffer.as_slice(), b"abcdefbc");
+        buffer.remove(2..6);
+        assert_eq!(buffer.as_slice(), b"abbc");
+        assert!(buffer.region.as_slice()[4..].iter().all(|byte| *byte == 0));
+        buffer.push(&[1; 4996]).unwrap();
+        assert!(matches!(buffer.push(b"x"), Err(ReadError::TooLarge { limit: 5000 })));
+        assert!(matches!(buffer.push_within(0..1), Err(ReadError::TooLarge { limit: 5000 })));
+        assert_eq!(buffer.len(), 5000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use envward_kernel::initial_env::AcquireError;
 use envward_secret::{ReadError, RegionError, VaultError};
 
-use crate::dotenv::SyntaxError;
+use crate::dotenv::{Excerpt, SyntaxError};
 
 /// A source could not be loaded. Names files, places and variables, never a
 /// value; `Display` says what to do where that is known.
@@ -30,10 +30,12 @@ pub enum SourceError {
         source: ReadError,
     },
     /// An env file does not follow the grammar.
-    #[error("{}:{source}", path.display())]
+    #[error("{}:{source}{excerpt}", path.display())]
     Syntax {
         /// The path as it was given.
         path: PathBuf,
+        /// The line with a caret below the place, without what it says.
+        excerpt: Excerpt,
         /// Where and why.
         source: SyntaxError,
     },

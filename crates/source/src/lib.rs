@@ -5,13 +5,14 @@
 //! what a later one says of a variable wins, and what an earlier one said is
 //! what `${KEY}` in a later env file means.
 //!
-//! * [`env_file`]: a dotenv file, in the grammar of [`dotenv`]
+//! * [`env_file`]: a dotenv file, in the grammar of [`dotenv`] or another [`dialect`]
 //! * [`mod@reference`]: one variable from a file, an inherited descriptor or
 //!   standard input
 //! * [`from_env`]: variables of this process's own environment, wiped there
 
 #![forbid(unsafe_code)]
 
+pub mod dialect;
 pub mod dotenv;
 pub mod env_file;
 mod error;
@@ -20,6 +21,7 @@ pub mod reference;
 
 use envward_secret::Vault;
 
+pub use dialect::{Dialect, UnknownDialect};
 pub use env_file::EnvFile;
 pub use error::SourceError;
 pub use from_env::FromEnv;

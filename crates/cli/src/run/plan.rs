@@ -95,8 +95,16 @@ impl Plan {
             declared.inherit.allow(NamePattern::parse(text).map_err(|error| option("--inherit", error))?);
         }
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
-        for path in config.env_files.into_iter().chain(arguments.env_file) {
-            sources.push(Box::new(EnvFile::new(path)));
+        let named = arguments.dialect.as_deref().map(str::parse).transpose();
+        let named = named.map_err(|error| option("--dialect", error))?;
+        for path in config.env_files {
+            let own = config.dialects.iter().rev().find(|(listed, _)| *listed == path).map(|(_, dialect)| *dialect);
+            let file = EnvFile::new(path).dialect(own.or(config.dialect).unwrap_or_default());
+            sources.push(Box::new(file.allow_commands(arguments.allow_commands)));
+        }
+        for path in arguments.env_file {
+            let file = EnvFile::new(path).dialect(named.or(config.dialect).unwrap_or_default());
+            sources.push(Box::new(file.allow_commands(arguments.allow_commands)));
         }
         for reference in config.secrets {
             sources.push(Box::new(reference));

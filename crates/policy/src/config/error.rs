@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::keys;
+use crate::dialect::UnknownDialect;
 use crate::glob::GlobError;
 use crate::inherit;
 use crate::kind::{KIND_NAMES, Mismatch, PatternError};
@@ -87,6 +88,7 @@ pub(super) enum Problem {
     OnlyNothing,
     EmptyPath,
     Mode(UnknownMode),
+    Dialect(UnknownDialect),
     Mechanism(UnknownMechanism),
     Conflict(Conflict),
     Reference(ReferenceError),
@@ -151,6 +153,7 @@ impl fmt::Display for Problem {
             ),
             Self::EmptyPath => f.write_str("an empty path; name a file"),
             Self::Mode(error) => error.fmt(f),
+            Self::Dialect(error) => error.fmt(f),
             Self::Mechanism(error) => error.fmt(f),
             Self::Conflict(error) => error.fmt(f),
             Self::Reference(ReferenceError::UnknownKind) => f.write_str(

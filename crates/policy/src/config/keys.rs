@@ -4,7 +4,7 @@
 /// The tables at the top of the file.
 pub const FILE: &[&str] = &["run", "inherit", "variables", "secrets", "profiles"];
 /// `[run]`.
-pub const RUN: &[&str] = &["env-files", "mode", "require", "best-effort"];
+pub const RUN: &[&str] = &["env-files", "dialect", "dialects", "mode", "require", "best-effort"];
 /// `[inherit]`.
 pub const INHERIT: &[&str] = &["allow", "deny"];
 /// `[variables.NAME]`.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Variable;
 use super::error::Problem;
+use crate::dialect::Dialect;
 use crate::inherit::NamePattern;
 use crate::kind::Kind;
 use crate::mechanism::Selection;
@@ -16,6 +17,8 @@ use crate::rules::Rule;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Layer {
     pub(super) env_files: Vec<PathBuf>,
+    pub(super) dialect: Option<Dialect>,
+    pub(super) dialects: Vec<(PathBuf, Dialect)>,
     pub(super) mode: Option<Mode>,
     pub(super) require: Vec<Selection>,
     pub(super) best_effort: Vec<Selection>,
@@ -53,6 +56,8 @@ impl Layer {
     /// Puts another layer on top of this one.
     pub(super) fn put(&mut self, above: &Self) {
         self.env_files.extend(above.env_files.iter().cloned());
+        self.dialect = above.dialect.or(self.dialect);
+        self.dialects.extend(above.dialects.iter().cloned());
         self.mode = above.mode.or(self.mode);
         self.put_selections(above);
         self.allow = above.allow.clone().or_else(|| self.allow.take());

@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Problem, Shown};
 use super::keys;
 use super::layer::{Draft, Layer, Profile};
+use crate::dialect::Dialect;
 use crate::inherit::NamePattern;
 use crate::kind::{KIND_NAMES, Kind, Pattern};
 use crate::mechanism::{Requirements, Selection};
@@ -112,6 +113,12 @@ impl<'a> Reader<'a> {
                     layer.env_files.push(self.directory.join(path));
                 }
             }
+            "dialect" => layer.dialect = self.dialect(&key, value),
+            "dialects" => self.each_of(&key, value, |key, value| {
+                if let Some(dialect) = self.dialect(&key, value) {
+                    layer.dialects.push((self.directory.join(key.name), dialect));
+                }
+            }),
             "mode" => {
                 if let Some(name) = self.string(&key, value) {
                     layer.mode = self.noted(&key, &value.span(), name.parse().map_err(Problem::Mode));
@@ -128,6 +135,11 @@ impl<'a> Reader<'a> {
             let shown = Shown::ValueOf("best-effort".to_owned());
             self.note(&best_effort_span, shown, Problem::Conflict(conflict));
         }
+    }
+
+    fn dialect(&self, key: &Key<'_>, value: &Value<'_>) -> Option<Dialect> {
+        let name = self.string(key, value)?;
+        self.noted(key, &value.span(), name.parse().map_err(Problem::Dialect))
     }
 
     fn inherit(&self, layer: &mut Layer, key: &Key<'_>, value: &Value<'_>) {

@@ -90,7 +90,10 @@ fn wrong_files_are_told_with_place_and_remedy() {
         ("[runn]\n", "1:2: unknown key `runn` in the file; did you mean `run`?"),
         ("x = 1\n", "1:1: unknown key `x` in the file; known are run, inherit, variables, secrets, profiles"),
         ("[run]\n\nmod = \"full\"\n", "3:1: unknown key `mod` in [run]; did you mean `mode`?"),
-        ("[run]\nfast = 1\n", "2:1: unknown key `fast` in [run]; known are env-files, mode, require, best-effort"),
+        (
+            "[run]\nfast = 1\n",
+            "2:1: unknown key `fast` in [run]; known are env-files, dialect, dialects, mode, require, best-effort",
+        ),
         ("[secrets.A]\nsorce = \"stdin\"\n", "2:1: unknown key `sorce` in a secret; did you mean `source`?"),
         ("[secrets.A]\nvalue = \"hunter2\"\n", &format!("2:1: {no_value}")),
         ("[secrets]\nA = \"hunter2\"\n", &format!("2:1: {no_table}")),

@@ -102,6 +102,63 @@ pub enum Problem {
     },
     /// `$(`.
     CommandSubstitution,
+    /// `$(` that is not closed.
+    UnterminatedCommand,
+    /// `$()`.
+    EmptyCommand,
+    /// A command that only a shell could run.
+    CommandNeedsShell,
+    /// A command could not be started.
+    CommandNotStarted {
+        /// The program.
+        program: String,
+        /// What the kernel said.
+        reason: String,
+    },
+    /// A command failed.
+    CommandFailed {
+        /// The program.
+        program: String,
+    },
+    /// What a command wrote is too long, not UTF-8, or holds a NUL byte.
+    CommandOutput {
+        /// The program.
+        program: String,
+    },
+    /// A name that no variable can have.
+    ImpossibleName,
+    /// A character that a key of the dialect cannot have.
+    KeyCharacter,
+    /// A blank inside a key.
+    BlankInKey,
+    /// `export NAME` of a name that has no value.
+    ExportUnset {
+        /// The name.
+        name: String,
+    },
+    /// `${NAME:?…}` of a name that has no value.
+    RequiredVariable {
+        /// The name.
+        name: String,
+    },
+    /// `${…}` of another form than the dialect knows.
+    InvalidTemplate,
+    /// Expanding a value never ends.
+    EndlessExpansion,
+    /// Something in a shell's file that is no assignment.
+    NotAnAssignment,
+    /// `~` where a shell puts a home directory.
+    Tilde,
+    /// `$$`, `$!`, `$-`, `$0`: what depends on the shell's process.
+    ShellParameter,
+    /// `$((`.
+    Arithmetic,
+    /// `$'` and `$"`, which shells read differently.
+    DollarQuote,
+    /// `${#…}`, `${…%…}` and others that are not done here.
+    ShellExpansion,
+    /// Quotes inside `"${…}"`, which shells read differently.
+    NestedQuotes,
 }
 
 impl fmt::Display for Problem {
@@ -152,6 +209,58 @@ impl fmt::Display for Problem {
             Self::CommandSubstitution => {
                 "`$(`: commands are not run; use single quotes for plain text, \
                  or pass the command's output with --secret KEY=fd:N"
+            }
+            Self::UnterminatedCommand => "`$(` without `)`; close it",
+            Self::EmptyCommand => "an empty command; name a program",
+            Self::CommandNeedsShell => {
+                "this command needs a shell, and none is used: no variables, pipes, redirections or \
+                 patterns; put it into a script and name that"
+            }
+            Self::CommandNotStarted { program, reason } => {
+                return write!(f, "cannot start `{}`: {reason}", program.escape_debug());
+            }
+            Self::CommandFailed { program } => {
+                return write!(f, "`{}` failed; its own messages are above", program.escape_debug());
+            }
+            Self::CommandOutput { program } => {
+                return write!(
+                    f,
+                    "what `{}` wrote cannot be a value: at most {} bytes of UTF-8 without NUL",
+                    program.escape_debug(),
+                    crate::dialect::command::MAX_OUTPUT
+                );
+            }
+            Self::ImpossibleName => "no variable can have this name; it must not hold `=` and not be empty",
+            Self::KeyCharacter => {
+                "a character that a key cannot have here; keys have letters, digits and `_`, `.`, `-`, `[`, `]`"
+            }
+            Self::BlankInKey => "a blank inside a key; write KEY=value",
+            Self::ExportUnset { name } => {
+                return write!(f, "`export {name}`, but {name} has no value; set it on a line before");
+            }
+            Self::RequiredVariable { name } => {
+                return write!(
+                    f,
+                    "{name} is required here and has no value; set it on a line before or in an earlier source"
+                );
+            }
+            Self::InvalidTemplate => "not a variable; write ${NAME}, or $$ for a plain dollar",
+            Self::EndlessExpansion => {
+                "expanding this value never ends, as it comes back to itself; \
+                 write \\$ or use single quotes for plain text"
+            }
+            Self::NotAnAssignment => {
+                "not an assignment; only NAME=value and `export` are read here, commands are not run"
+            }
+            Self::Tilde => "an unquoted `~` stands for a home directory; put it in quotes or write the path",
+            Self::ShellParameter => "this depends on the shell's own process; write \\$ for a plain dollar",
+            Self::Arithmetic => "`$((`: there is no arithmetic here; write the number",
+            Self::DollarQuote => "`$` before a quote means different things to different shells; write \\$",
+            Self::ShellExpansion => {
+                "an expansion that is not done here; there are ${NAME} and :- - := = :? ? :+ + with a word"
+            }
+            Self::NestedQuotes => {
+                "a double quote inside \"${…}\" means different things to different shells; leave it out"
             }
         };
         f.write_str(text)

@@ -21,8 +21,8 @@
 //!
 //! Where that description leaves something open:
 //!
-//! * `$(command)` is an error, as nothing here runs commands; in single quotes
-//!   it is text.
+//! * `$(command)` is a [piece](Piece::Command) of its own, as nothing here runs commands; in
+//!   single quotes it is text. It ends at the first `)`.
 //! * The file is UTF-8. A byte order mark at its start is skipped.
 //! * CR LF is a line break like LF, and is LF inside a quoted value (write `\r`
 //!   for a carriage return); any other CR is a blank.
@@ -38,11 +38,13 @@
 
 mod cursor;
 mod error;
+mod excerpt;
 #[cfg(test)]
 mod tests;
 
 use cursor::{Cursor, is_blank, is_continuation, is_key, is_word};
 pub use error::{Position, Problem, Quote, SyntaxError};
+pub use excerpt::Excerpt;
 
 /// Reads an env file from memory, one key and then one piece of its value at a
 /// time.
@@ -88,6 +90,13 @@ pub enum Piece<'a> {
         /// Its name, always of the grammar for keys.
         name: &'a str,
         /// Where `${` stands.
+        position: Position,
+    },
+    /// What the command writes.
+    Command {
+        /// What stands between the parentheses.
+        command: &'a str,
+        /// Where `$(` stands.
         position: Position,
     },
 }
@@ -274,7 +283,7 @@ impl<'a> Parser<'a> {
 
     fn special_piece(&mut self, quote: Option<Quote>) -> Result<Option<Piece<'a>>, SyntaxError> {
         match self.cursor.rest() {
-            [b'$', b'(', ..] => Err(self.error_here(Problem::CommandSubstitution)),
+            [b'$', b'(', ..] => self.command().map(Some),
             [b'$', b'{', ..] => self.variable().map(Some),
             [b'\\', ..] => self.escape(quote).map(Some),
             _ => Ok(None),
@@ -295,6 +304,18 @@ impl<'a> Parser<'a> {
         }
         self.cursor.at += 2 + end + 1;
         Ok(Piece::Variable { name, position })
+    }
+
+    fn command(&mut self) -> Result<Piece<'a>, SyntaxError> {
+        let position = self.cursor.position(self.cursor.at);
+        let inside = &self.cursor.rest()[2..];
+        let end = inside.iter().position(|byte| matches!(byte, b')' | b'\n'));
+        let Some(end) = end.filter(|end| inside[*end] == b')') else {
+            return Err(self.error(position, Problem::UnterminatedCommand));
+        };
+        let command = str::from_utf8(&inside[..end]).unwrap_or_default();
+        self.cursor.at += 2 + end + 1;
+        Ok(Piece::Command { command, position })
     }
 
     fn escape(&mut self, quote: Option<Quote>) -> Result<Piece<'a>, SyntaxError> {
@@ -379,6 +400,9 @@ impl std::fmt::Debug for Piece<'_> {
             Self::Character(_) => f.write_str("Character([redacted])"),
             Self::Variable { name, position } => {
                 f.debug_struct("Variable").field("name", name).field("position", position).finish()
+            }
+            Self::Command { position, .. } => {
+                f.debug_struct("Command").field("position", position).finish_non_exhaustive()
             }
         }
     }

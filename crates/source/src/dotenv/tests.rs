@@ -28,6 +28,9 @@ fn parse(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, SyntaxError> {
                     };
                     value.extend_from_slice(earlier);
                 }
+                Piece::Command { position, .. } => {
+                    return Err(SyntaxError::new(position, Some(key.name), Problem::CommandSubstitution));
+                }
             }
         }
         entries.push((key.name.to_owned(), value));

@@ -1,0 +1,156 @@
+//! What is read of a file before it goes into the vault.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use envward_secret::{ReadError, SecretBuf, Vault};
+
+use super::command::Commands;
+use crate::dotenv::Problem;
+
+/// How much the values of a file may come to, in bytes, with what is being worked on.
+const MAX_DRAFT: usize = 16 * 1024 * 1024;
+
+/// The assignments of a file. Their values lie behind one another in one protected buffer;
+/// behind the last of them is the value that is being made.
+pub(crate) struct Draft<'a> {
+    pub(crate) buffer: SecretBuf,
+    assignments: Vec<Assignment>,
+    by_name: HashMap<String, usize>,
+    earlier: &'a Vault,
+    commands: Option<&'a mut dyn Commands>,
+}
+
+/// A name of the file, in the order of first appearance, with its last value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    /// The line of the last assignment, from 1.
+    pub(crate) line: usize,
+    /// Where its value lies; `None` for a name that was only mentioned.
+    pub(crate) value: Option<Range<usize>>,
+}
+
+/// Why reading stopped.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The text is wrong there.
+    At { offset: usize, key: Option<String>, problem: Problem },
+    /// No memory.
+    Buffer(ReadError),
+}
+
+impl Stop {
+    pub(crate) fn at(offset: usize, key: Option<&str>, problem: Problem) -> Self {
+        Self::At { offset, key: key.map(str::to_owned), problem }
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Buffer(error)
+    }
+}
+
+/// Where a name's value is found.
+enum Found<'v> {
+    Here(Range<usize>),
+    Earlier(&'v [u8]),
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(earlier: &'a Vault, commands: Option<&'a mut dyn Commands>) -> Result<Self, ReadError> {
+        let buffer = SecretBuf::new(earlier.backing(), MAX_DRAFT).map_err(ReadError::Memory)?;
+        Ok(Self { buffer, assignments: Vec::new(), by_name: HashMap::new(), earlier, commands })
+    }
+
+    /// Another buffer, for a changed copy of the text.
+    pub(crate) fn scratch(&self, limit: usize) -> Result<SecretBuf, Stop> {
+        SecretBuf::new(self.earlier.backing(), limit).map_err(|error| Stop::Buffer(ReadError::Memory(error)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.buffer.as_slice()[range]
+    }
+
+    pub(crate) fn from(&self, start: usize) -> &[u8] {
+        &self.buffer.as_slice()[start..]
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        Ok(self.buffer.push(bytes)?)
+    }
+
+    /// Makes what lies from `start` on the value of a name.
+    pub(crate) fn set(&mut self, name: &str, line: usize, start: usize) {
+        self.record(name, line, Some(start..self.buffer.len()));
+    }
+
+    pub(crate) fn record(&mut self, name: &str, line: usize, value: Option<Range<usize>>) {
+        if let Some(place) = self.by_name.get(name) {
+            let assignment = &mut self.assignments[*place];
+            assignment.line = line;
+            assignment.value = value;
+        } else {
+            self.by_name.insert(name.to_owned(), self.assignments.len());
+            self.assignments.push(Assignment { name: name.to_owned(), line, value });
+        }
+    }
+
+    /// Takes the assignments out, for a second pass over them.
+    pub(crate) fn take_assignments(&mut self) -> Vec<Assignment> {
+        self.by_name.clear();
+        std::mem::take(&mut self.assignments)
+    }
+
+    /// The buffer and the assignments whose values lie in it.
+    pub(crate) fn into_parts(self) -> (SecretBuf, Vec<Assignment>) {
+        (self.buffer, self.assignments)
+    }
+
+    /// Whether this file mentions the name.
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// The value of a name: this file's, else an earlier source's.
+    pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
+        match self.find(name)? {
+            Found::Here(range) => Some(&self.buffer.as_slice()[range]),
+            Found::Earlier(bytes) => Some(bytes),
+        }
+    }
+
+    pub(crate) fn earlier_value(&self, name: &str) -> Option<&'a [u8]> {
+        self.earlier.value(name)
+    }
+
+    fn find(&self, name: &str) -> Option<Found<'a>> {
+        match self.by_name.get(name) {
+            Some(place) => self.assignments[*place].value.clone().map(Found::Here),
+            None => self.earlier.value(name).map(Found::Earlier),
+        }
+    }
+
+    /// Appends the value of a name; false if it has none.
+    pub(crate) fn push_value_of(&mut self, name: &str) -> Result<bool, Stop> {
+        match self.find(name) {
+            None => return Ok(false),
+            Some(Found::Here(range)) => self.buffer.push_within(range)?,
+            Some(Found::Earlier(bytes)) => self.buffer.push(bytes)?,
+        }
+        Ok(true)
+    }
+
+    /// Runs a command and appends what it writes, without line breaks at the end.
+    pub(crate) fn push_output_of(&mut self, command: &str) -> Result<(), Problem> {
+        match &mut self.commands {
+            None => Err(Problem::CommandSubstitution),
+            Some(commands) => commands.run(command, &mut self.buffer),
+        }
+    }
+}
