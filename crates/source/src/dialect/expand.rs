@@ -39,7 +39,10 @@ pub(crate) fn dotenv(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
 pub(crate) fn dotenv_expand(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
     dotenv(text, draft)?;
     let none = HashSet::new();
-    for assignment in draft.take_assignments() {
+    let mut assignments = draft.take_assignments();
+    // Names that are numbers come first in a JavaScript object, in the order of numbers.
+    assignments.sort_by_key(|assignment| index(&assignment.name).map_or((1, 0), |number| (0, number)));
+    for assignment in assignments {
         let start = draft.len();
         draft.buffer.push_within(assignment.value.unwrap_or(0..0))?;
         expand(start, &none, draft).map_err(|problem| match problem {
@@ -70,6 +73,12 @@ pub(crate) fn dotenvx(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
         draft.set(raw.key, raw.line, raw.start);
     }
     Ok(())
+}
+
+/// The number that a name is for JavaScript, if it is one.
+fn index(name: &str) -> Option<u32> {
+    let number: u32 = name.parse().ok()?;
+    (number < u32::MAX && number.to_string() == name).then_some(number)
 }
 
 fn offset_of(text: &[u8], line: usize) -> usize {

@@ -269,12 +269,23 @@ impl<'t> Reader<'_, '_, 't> {
     /// `${…}`.
     fn braces(&mut self, quoted: bool, depth: usize) -> Result<(), Stop> {
         let here = self.at;
-        let name_start = here + 2;
+        let length = self.text.get(here + 2) == Some(&b'#');
+        let name_start = here + 2 + usize::from(length);
         let end = skip(self.text, name_start, is_word);
         let name = str::from_utf8(&self.text[name_start..end]).unwrap_or_default();
         let is_name = name.as_bytes().first().is_some_and(|first| !first.is_ascii_digit());
         if !is_name || depth > MAX_DEPTH {
             return Err(self.wrong(here, Problem::ShellExpansion));
+        }
+        if length {
+            if self.text.get(end) != Some(&b'}') {
+                return Err(self.wrong(here, Problem::ShellExpansion));
+            }
+            // In characters, as a shell counts in a UTF-8 locale.
+            let value = self.draft.value(name).unwrap_or_default();
+            let count = value.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count();
+            self.at = end + 1;
+            return self.draft.push(count.to_string().as_bytes());
         }
         let colon = self.text.get(end) == Some(&b':');
         let operator = self.text.get(end + usize::from(colon)).copied();

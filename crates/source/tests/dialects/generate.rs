@@ -138,7 +138,12 @@ impl Generator {
     pub(crate) fn file(&mut self) -> Vec<u8> {
         let mut text = String::new();
         for _ in 0..1 + self.below(4) {
-            if self.dialect == Dialect::Shell { self.shell_line(&mut text) } else { self.line(&mut text) }
+            match self.dialect {
+                Dialect::Shell => self.shell_line(&mut text),
+                // Wild files are mostly rejected by these.
+                Dialect::Compose | Dialect::Dotenvy if self.below(8) > 0 => self.tame_line(&mut text),
+                _ => self.line(&mut text),
+            }
         }
         // Nothing runs by accident.
         let mut text = text.replace("$(", "$ (");
@@ -154,6 +159,59 @@ impl Generator {
             text.push_str(self.one_of(PIECES));
         }
         text.push_str(self.one_of(ENDS));
+    }
+
+    /// A line that even a strict dialect is likely to read.
+    fn tame_line(&mut self, text: &mut String) {
+        const NAMES: &[&str] = &["A=", "B=", "C=", "A = ", "export B=", "C= ", "_d=", " A="];
+        const PIECES: &[&str] = &[
+            "a",
+            "b1",
+            "x y",
+            "é",
+            "#",
+            " # ",
+            "=",
+            ":",
+            " ",
+            "\\",
+            "\\n",
+            "\\t",
+            "\\$",
+            "\\a",
+            "\\v",
+            "\\0101",
+            "\\x",
+            "$$",
+            "$",
+            "${A}",
+            "${B}",
+            "$A",
+            "$B_",
+            "${A:-x}",
+            "${C:-${A}}",
+            "${A:+z}y",
+            "${B+w}",
+            "${A-}",
+            "{",
+            "}",
+            "-",
+            "%",
+        ];
+        text.push_str(self.one_of(NAMES));
+        let quote = self.one_of(&["", "\"", "'"]);
+        text.push_str(quote);
+        for _ in 0..self.below(6) {
+            // Dotenvy has no operators.
+            let piece = self.one_of(PIECES);
+            let piece = if self.dialect == Dialect::Dotenvy && piece.starts_with("${") { "${A}" } else { piece };
+            text.push_str(piece);
+        }
+        if !quote.is_empty() && self.below(4) == 0 {
+            text.push_str(self.one_of(&["\n", "\nx", "\\\"", "\\'"]));
+        }
+        text.push_str(quote);
+        text.push_str(self.one_of(&["\n", "\n", " # c\n", "\r\n", " \n"]));
     }
 
     /// A line that a shell is likely to read as an assignment.
