@@ -11,6 +11,7 @@ mod length;
 mod library;
 mod licences;
 mod links;
+mod man;
 mod metadata;
 mod redaction;
 mod repository;
@@ -25,12 +26,13 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | guest
+const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | guest | man
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
   bench   what envward run costs, side by side with the same work without it
   bench redact   how fast run --redact is
-  guest   tests in guests with stock Debian kernels; options: cargo xtask guest --help";
+  guest   tests in guests with stock Debian kernels; options: cargo xtask guest --help
+  man     the manual pages in man/, after a change of the command line";
 
 /// Why a chore ended early.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(),
         ["bench", "redact"] => redaction::run(),
         ["guest", ref arguments @ ..] => guest::run(arguments),
+        ["man"] => man::run(),
         ["spin"] => {
             bench::spin();
             Ok(())

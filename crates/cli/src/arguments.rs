@@ -8,6 +8,7 @@ use clap::{Args, FromArgMatches as _, Parser};
 pub(crate) use crate::check::Check;
 pub(crate) use crate::env::Env;
 
+use crate::completions::{Completions, Man};
 use crate::doctor::Doctor;
 use crate::scan::Scan;
 
@@ -27,6 +28,8 @@ pub(crate) enum Subcommand {
     Env(Env),
     Doctor(Doctor),
     Scan(Scan),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Run a program with secrets in its environment

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod check;
+mod completions;
 mod doctor;
 mod env;
 mod failure;
@@ -37,6 +38,8 @@ fn dispatch() -> u8 {
     };
     let result = match arguments.command {
         Subcommand::Run(arguments) => run::run(*arguments),
+        Subcommand::Completions(arguments) => completions::run(&arguments),
+        Subcommand::Man(arguments) => completions::write_manual(&arguments),
         Subcommand::Doctor(arguments) => doctor::run(&arguments),
         Subcommand::Scan(arguments) => scan::run(&arguments),
         Subcommand::Status(arguments) => status::run(&arguments),

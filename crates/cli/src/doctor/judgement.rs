@@ -335,10 +335,10 @@ impl Judge<'_> {
             read(
                 "new-privileges",
                 State::Told,
-                if machine.no_new_privs {
-                    "not to be had (no_new_privs): a capability on the file of envward is ignored here"
-                } else {
-                    "possible"
+                match (machine.no_new_privs, self.is_capability_ignored()) {
+                    (true, true) => "not to be had (no_new_privs): the capability on the file of envward is ignored",
+                    (true, false) => "not to be had (no_new_privs)",
+                    (false, _) => "possible",
                 }
                 .to_owned(),
             ),
@@ -387,7 +387,7 @@ impl Judge<'_> {
         if self.machine.has_capability && self.machine.uid == 0 {
             return read(State::Told, place);
         }
-        if executable.has_capabilities && !self.machine.no_new_privs {
+        if executable.has_capabilities && self.machine.has_capability {
             return read(
                 State::Ok,
                 format!("{place}, with a capability: nobody of the same user can catch it at its exec"),
@@ -413,6 +413,11 @@ impl Judge<'_> {
             format!("{place}: a process of the same user that lies in wait can catch envward at its exec, as {why}"),
         )
         .with(remedies)
+    }
+
+    /// Whether our file carries a capability that we have not got.
+    fn is_capability_ignored(&self) -> bool {
+        !self.machine.has_capability && self.machine.executable.as_ref().is_some_and(|file| file.has_capabilities)
     }
 
     fn core_pattern(&self) -> Check {
