@@ -1,6 +1,7 @@
 /*
  * envward's agent in the kernel. The license is what the kernel wants to be told before it lends its helpers.
  */
+#include "detect.h"
 #include "lineage.h"
 #include "procfs.h"
 #include "system.h"

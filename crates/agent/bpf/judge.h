@@ -102,8 +102,8 @@ INLINE int is_agent(void)
 	return own && own->roles & ROLE_AGENT;
 }
 
-/* Tells about it. A full ring takes nothing back: the verdict stands, and the event is counted as lost. */
-INLINE void tell(u32 route, u32 hook, u32 verdict, u64 detail, struct task_struct *target)
+/* Tells about it; `id` is all that is known of a target without `target`. A full ring takes nothing back: the verdict stands, and the event is counted as lost. */
+INLINE void tell(u32 route, u32 hook, u32 verdict, u64 detail, struct task_struct *target, u32 id)
 {
 	struct task_struct *reader = current_task();
 	struct event *event;
@@ -128,10 +128,12 @@ INLINE void tell(u32 route, u32 hook, u32 verdict, u64 detail, struct task_struc
 	event->unused = 0;
 	event->arguments_length = 0;
 	describe(&event->reader, reader);
-	if (target)
+	if (target) {
 		describe(&event->target, target);
-	else
+	} else {
 		__builtin_memset(&event->target, 0, sizeof(event->target));
+		event->target.pid = id;
+	}
 	memory = READ(reader, mm);
 	if (memory) {
 		unsigned long start = READ(memory, arg_start);
@@ -156,7 +158,7 @@ INLINE int verdict_on(struct settings *now, u32 route, u32 hook, u64 detail, str
 		return 0;
 	count(denied ? COUNTER_DENIED : COUNTER_OBSERVED);
 	if (audit)
-		tell(route, hook, denied ? VERDICT_DENIED : VERDICT_OBSERVED, detail, target);
+		tell(route, hook, denied ? VERDICT_DENIED : VERDICT_OBSERVED, detail, target, 0);
 	return denied ? -EPERM : 0;
 }
 

@@ -88,7 +88,17 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
+	struct files_struct *files;
 	u32 flags;
 	s32 pid;
 	s32 tgid;
@@ -116,6 +126,8 @@ struct proc_inode {
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long orig_ax;
+	unsigned long di;
+	unsigned long si;
 };
 #endif
 

@@ -69,6 +69,13 @@ pub(crate) struct Config {
     /// Refuse what is only reported otherwise: modules, signals, sweeps
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Require a tier: deny, or detect, which only sees; without this the stronger one that an
+    /// attack on a process of the agent's own confirms
+    #[arg(long, value_name = "TIER", value_parser = ["deny", "detect"])]
+    pub(crate) tier: Option<String>,
+    /// In the tier that only sees, kill whoever does what the other would refuse
+    #[arg(long)]
+    pub(crate) kill: bool,
 }
 
 /// Show what events mean and what to do about them

@@ -13,11 +13,13 @@ pub(crate) struct Failure {
     pub(crate) code: u8,
     message: String,
     hint: Option<&'static str>,
+    /// Whether a weaker tier would fail in the same way.
+    pub(crate) is_final: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string(), hint: None }
+        Self { code, message: message.to_string(), hint: None, is_final: true }
     }
 
     pub(crate) fn hint(self, hint: &'static str) -> Self {
@@ -40,7 +42,7 @@ impl Failure {
 
 impl From<GuardError> for Failure {
     fn from(error: GuardError) -> Self {
-        Self { hint: error.hint(), ..Self::new(1, &error) }
+        Self { hint: error.hint(), is_final: !matches!(error, GuardError::Program { .. }), ..Self::new(1, &error) }
     }
 }
 

@@ -154,6 +154,18 @@ impl Guard {
         Ok(guard)
     }
 
+    /// Loads and attaches what only sees: tracepoints, for kernels that do not let BPF deny.
+    ///
+    /// # Errors
+    /// See [`GuardError`]; nothing is attached then. Linux 5.15.
+    pub fn detect(settings: Settings) -> Result<Self, GuardError> {
+        let types = Btf::from_sys_fs().map_err(GuardError::Types)?;
+        let mut guard = Self::load(&types, settings)?;
+        guard.follow_processes()?;
+        guard.attach_tracepoint("on_call", "sys_exit")?;
+        Ok(guard)
+    }
+
     fn load(types: &Btf, settings: Settings) -> Result<Self, GuardError> {
         let object = |error| GuardError::Object(Box::new(error));
         let mut ebpf = EbpfLoader::new().btf(Some(types)).load(OBJECT).map_err(object)?;
@@ -178,11 +190,12 @@ impl Guard {
     }
 
     fn follow_processes(&mut self) -> Result<(), GuardError> {
-        for (name, tracepoint) in LINEAGE {
-            let program: &mut RawTracePoint = self.program(name)?;
-            program.load().and_then(|()| program.attach(tracepoint)).map_err(|source| failed(name, source))?;
-        }
-        Ok(())
+        LINEAGE.iter().try_for_each(|(name, tracepoint)| self.attach_tracepoint(name, tracepoint))
+    }
+
+    fn attach_tracepoint(&mut self, name: &str, tracepoint: &str) -> Result<(), GuardError> {
+        let program: &mut RawTracePoint = self.program(name)?;
+        program.load().and_then(|()| program.attach(tracepoint)).map(drop).map_err(|source| failed(name, source))
     }
 
     fn program<'a, P>(&'a mut self, name: &str) -> Result<&'a mut P, GuardError>

@@ -1,12 +1,13 @@
 //! Events as others read them: JSON lines and text for people. docs/agent-event.schema.json
 //! describes the former. Never a value of a variable: nothing here reads an environment.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use crate::event::{Executable, Party, Record};
-use crate::process;
+use crate::process::Asked;
 use crate::recipe::Recipe;
 
 /// The version of the schema; it changes when a field changes its meaning or goes.
@@ -98,10 +99,36 @@ pub struct Ancestor {
     pub comm: String,
 }
 
+/// What procfs said about processes, kept so that a flood of events asks once.
+#[derive(Debug, Default)]
+pub struct Lookup {
+    known: HashMap<(u32, u64, u64), Option<Asked>>,
+}
+
+/// As many processes are kept.
+const KEPT: usize = 1024;
+
+impl Lookup {
+    fn about(&mut self, party: &Party) -> Option<&Asked> {
+        if self.known.len() >= KEPT {
+            self.known.clear();
+        }
+        // A process is another after an exec.
+        let key = (party.pid, party.start_ns, party.exe.inode);
+        self.known.entry(key).or_insert_with(|| Asked::about(party.pid, party.start_ns)).as_ref()
+    }
+}
+
 impl Report {
     /// Everything about an event, given the machine's two clocks now.
     #[must_use]
-    pub fn new(record: &Record, recipe: Option<&Recipe>, now: SystemTime, since_boot: Duration) -> Self {
+    pub fn new(
+        record: &Record,
+        recipe: Option<&Recipe>,
+        lookup: &mut Lookup,
+        now: SystemTime,
+        since_boot: Duration,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             time: rfc3339(record.when(now, since_boot)),
@@ -119,8 +146,8 @@ impl Report {
             hook: record.hook.name(),
             verdict: record.verdict.name(),
             detail: record.detail,
-            reader: Process::new(&record.reader, record.argv()),
-            target: record.target.as_ref().map(|target| Process::new(target, Vec::new())),
+            reader: Process::new(&record.reader, record.argv(), lookup),
+            target: record.target.as_ref().map(|target| Process::new(target, Vec::new(), lookup)),
         }
     }
 
@@ -141,10 +168,16 @@ impl Report {
     }
 }
 
+impl Ancestor {
+    fn new((pid, comm): &(u32, String)) -> Self {
+        Self { pid: *pid, comm: comm.clone() }
+    }
+}
+
 impl Process {
-    fn new(party: &Party, argv: Vec<String>) -> Self {
-        let asked = process::Asked::about(party.pid, party.start_ns);
-        let cgroup = asked.as_ref().and_then(|asked| asked.cgroup.clone());
+    fn new(party: &Party, argv: Vec<String>, lookup: &mut Lookup) -> Self {
+        let asked = lookup.about(party);
+        let cgroup = asked.and_then(|asked| asked.cgroup.clone());
         Self {
             pid: party.pid,
             tid: party.tid,
@@ -153,15 +186,13 @@ impl Process {
             gid: party.gid,
             comm: party.comm.clone(),
             exe: party.exe.clone(),
-            exe_path: asked.as_ref().and_then(|asked| asked.exe.clone()),
+            exe_path: asked.and_then(|asked| asked.exe.clone()),
             argv,
             cgroup_id: party.cgroup_id,
             container: cgroup.as_deref().and_then(container),
             pod: cgroup.as_deref().and_then(pod),
             cgroup,
-            ancestors: asked
-                .map(|asked| asked.ancestors.into_iter().map(|(pid, comm)| Ancestor { pid, comm }).collect())
-                .unwrap_or_default(),
+            ancestors: asked.map(|asked| asked.ancestors.iter().map(Ancestor::new).collect()).unwrap_or_default(),
         }
     }
 
@@ -250,7 +281,8 @@ mod tests {
     fn a_report_has_exactly_the_fields_of_the_schema() {
         let record = record();
         let book = Book::own().unwrap();
-        let report = Report::new(&record, book.find(&record), SystemTime::now(), Duration::from_secs(1));
+        let report =
+            Report::new(&record, book.find(&record), &mut Lookup::default(), SystemTime::now(), Duration::from_secs(1));
         let json = serde_json::to_value(&report).unwrap();
         let schema: serde_json::Value =
             serde_json::from_str(include_str!("../../../docs/agent-event.schema.json")).unwrap();

@@ -11,7 +11,7 @@ use envward_agent::guard::{Guard, GuardError};
 use envward_agent::layout::{Counter, trust};
 use envward_agent::prove::{self, Tier};
 use envward_agent::recipe::Book;
-use envward_agent::report::Report;
+use envward_agent::report::{Lookup, Report};
 use envward_agent::socket::Registrar;
 use envward_kernel::signal::{SignalQueue, SignalSet};
 use envward_kernel::{clock, poll, prctl, signal};
@@ -24,28 +24,24 @@ const SIGTERM: i32 = 15;
 
 /// Loads, attacks itself once to see what is in force, and reports until it is stopped.
 pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
-    let (mut guard, book) = load(&arguments.config)?;
+    let (mut guard, book, tier) = load(&arguments.config)?;
     let registrar = Registrar::open(&arguments.socket)
         .map_err(|error| Failure::new(1, format_args!("cannot listen at {}: {error}", arguments.socket.display())))?;
-    let tier = Tier::find(&mut guard, &book)?;
     say(format_args!("tier {}: found by an attack on a process of its own", tier.name()));
-    if tier == Tier::None {
-        return Err(Failure::new(1, "the attack was neither refused nor seen")
-            .hint("`bpf` has to be in /sys/kernel/security/lsm: boot with lsm=…,bpf"));
-    }
     for pid in &arguments.protect {
         guard.protect(*pid, false)?;
     }
     signal::set_mask(SignalSet::ALL)?;
     let signals = SignalQueue::new()?;
+    let mut lookup = Lookup::default();
     say("ready");
     loop {
         poll::wait([Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))], None)?;
         registrar.serve(&mut guard);
-        tell(&mut guard, &book, arguments.format == "json")?;
+        tell(&mut guard, &book, &mut lookup, arguments.format == "json")?;
         while let Some(received) = signals.next()? {
             if matches!(received.signal, SIGINT | SIGTERM) {
-                tell(&mut guard, &book, arguments.format == "json")?;
+                tell(&mut guard, &book, &mut lookup, arguments.format == "json")?;
                 farewell(&guard)?;
                 return Ok(0);
             }
@@ -59,7 +55,7 @@ fn as_fd(signals: &SignalQueue) -> std::os::fd::BorrowedFd<'_> {
 
 /// Makes every recipe's attack.
 pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
-    let (mut guard, book) = load(&arguments.config)?;
+    let (mut guard, book, _) = load(&arguments.config)?;
     let proven = prove::all(&mut guard, &book)?;
     let mut text = String::new();
     if arguments.json {
@@ -81,7 +77,8 @@ pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
     Ok(u8::from(!proven.iter().all(prove::Proven::holds)))
 }
 
-fn load(arguments: &arguments::Config) -> Result<(Guard, Book), Failure> {
+/// The strongest tier that an attack on a process of our own confirms.
+fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier), Failure> {
     // Our own memory holds no secret, and still is nobody's affair.
     prctl::set_dumpable(false)?;
     let config = read(arguments.config.as_deref())?;
@@ -89,11 +86,41 @@ fn load(arguments: &arguments::Config) -> Result<(Guard, Book), Failure> {
     if let Some(directory) = &config.recipes {
         book.add_directory(directory)?;
     }
-    let settings = config.settings(arguments.strict).map_err(|error| Failure::config("actions", &error))?;
-    let mut guard = Guard::deny(settings)?;
-    trust_the_usual(&mut guard)?;
-    config.apply(&mut guard)?;
-    Ok((guard, book))
+    let mut settings = config.settings(arguments.strict).map_err(|error| Failure::config("actions", &error))?;
+    settings.kill = arguments.kill;
+    let prepare = |guard: Result<Guard, GuardError>| -> Result<(Guard, Tier), Failure> {
+        let mut guard = guard?;
+        trust_the_usual(&mut guard)?;
+        config.apply(&mut guard)?;
+        let tier = Tier::find(&mut guard, &book)?;
+        Ok((guard, tier))
+    };
+    let denied = match arguments.tier.as_deref() {
+        Some("detect") => None,
+        _ => Some(prepare(Guard::deny(settings.clone()))),
+    };
+    let why = match denied {
+        Some(Ok((guard, tier @ Tier::Deny))) => return Ok((guard, book, tier)),
+        Some(Ok(_)) => Some(
+            Failure::new(1, "the programs are loaded and the attack was not refused")
+                .hint("`bpf` has to be in /sys/kernel/security/lsm: boot with lsm=…,bpf"),
+        ),
+        // Wrong configuration, or no BPF at all: another tier would not mend it.
+        Some(Err(failure)) if failure.is_final => return Err(failure),
+        Some(Err(failure)) => Some(failure),
+        None => None,
+    };
+    if let Some(failure) = why {
+        if arguments.tier.as_deref() == Some("deny") {
+            return Err(failure);
+        }
+        failure.print();
+        say("nothing can be refused on this machine; trying to see at least");
+    }
+    match prepare(Guard::detect(settings))? {
+        (_, Tier::None) => Err(Failure::new(1, "the attack was neither refused nor seen")),
+        (guard, tier) => Ok((guard, book, tier)),
+    }
 }
 
 fn read(path: Option<&Path>) -> Result<Config, Failure> {
@@ -117,12 +144,12 @@ fn trust_the_usual(guard: &mut Guard) -> Result<(), GuardError> {
 }
 
 /// Writes what has happened since.
-fn tell(guard: &mut Guard, book: &Book, json: bool) -> Result<(), Failure> {
+fn tell(guard: &mut Guard, book: &Book, lookup: &mut Lookup, json: bool) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut any = false;
     while let Some(event) = guard.next_event() {
         match event {
-            Ok(record) => write_event(&mut out, &record, book, json)?,
+            Ok(record) => write_event(&mut out, &record, book, lookup, json)?,
             Err(error) => say(error),
         }
         any = true;
@@ -133,8 +160,14 @@ fn tell(guard: &mut Guard, book: &Book, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_event(out: &mut impl Write, record: &Record, book: &Book, json: bool) -> Result<(), Failure> {
-    let report = Report::new(record, book.find(record), SystemTime::now(), clock::since_boot());
+fn write_event(
+    out: &mut impl Write,
+    record: &Record,
+    book: &Book,
+    lookup: &mut Lookup,
+    json: bool,
+) -> Result<(), Failure> {
+    let report = Report::new(record, book.find(record), lookup, SystemTime::now(), clock::since_boot());
     if json {
         serde_json::to_writer(&mut *out, &report).map_err(|error| Failure::new(1, error))?;
         out.write_all(b"\n")?;

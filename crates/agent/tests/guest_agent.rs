@@ -2,10 +2,9 @@
 //! Runs in guests, `cargo xtask guest`.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by ending")]
 
-#[path = "guest/stage.rs"]
+#[path = "agent/stage.rs"]
 mod stage;
 
-#[path = "guest"]
 mod agent {
     mod inherited;
     mod load;

@@ -30,6 +30,8 @@ pub(crate) enum Subcommand {
     Scan(Scan),
     Completions(Completions),
     Man(Man),
+    Agent(crate::agent::Agent),
+    Recipes(crate::agent::Recipes),
 }
 
 /// Run a program with secrets in its environment

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(not(test), expect(unsafe_code, reason = "the C entry point needs an unmangled name"))]
 
+mod agent;
 mod arguments;
 mod check;
 mod completions;
@@ -45,6 +46,8 @@ fn dispatch() -> u8 {
         Subcommand::Status(arguments) => status::run(&arguments),
         Subcommand::Check(arguments) => check::run(arguments),
         Subcommand::Env(arguments) => env::run(arguments),
+        Subcommand::Agent(arguments) => agent::run(arguments),
+        Subcommand::Recipes(arguments) => agent::recipes(arguments),
     };
     match result {
         Ok(code) => code,

@@ -33,7 +33,7 @@ fn a_launched_tree_is_protected_and_works() {
     let pids = room.path().join("pids");
     let script = format!(
         "echo $$ >> {0}; test \"$MARKER\" = fake-value-of-a-test && sh -c 'echo $$ >> {0}; test \"$MARKER\" = \
-         fake-value-of-a-test && (sleep 8; true)'",
+         fake-value-of-a-test && (sleep 5; true)'",
         pids.display()
     );
     let child = launch(&guest, "fake-value-of-a-test", &script);
@@ -95,7 +95,7 @@ fn no_exec_opens_a_window_to_root() {
                 }
             });
         }
-        let script = "i=0; while [ $i -lt 60 ]; do /guest/bin/true; i=$((i+1)); done";
+        let script = "i=0; while [ $i -lt 20 ]; do /usr/bin/true; i=$((i+1)); done";
         let child = launch(&guest, "fake-value-of-a-test", script);
         launcher = child.id();
         let output = child.wait_with_output().unwrap();
@@ -103,7 +103,7 @@ fn no_exec_opens_a_window_to_root() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
     let tries = tries.into_inner();
-    guest.figure(&format!("exec windows: {tries} opens tried on a tree of 60 execs"));
+    guest.figure(&format!("exec windows: {tries} opens tried on a tree of 20 execs"));
     assert!(tries > 100, "the readers saw nothing of the tree: {tries}");
     // The launcher is a process as any other before it registers; it starts nothing until then.
     let hits: Vec<_> = hits.into_inner().unwrap().into_iter().filter(|(pid, _)| *pid != launcher).collect();

@@ -195,7 +195,7 @@ impl Attacker {
             Self::Root => Command::new(guest.program("envward-attack")),
             Self::RootWith(capability) => {
                 let mut command = Command::new("setpriv");
-                command.arg(format!("--bounding-set=-all,+{capability}")).arg(format!("--inh-caps=-all"));
+                command.arg(format!("--bounding-set=-all,+{capability}")).arg("--inh-caps=-all");
                 command.arg(guest.program("envward-attack"));
                 command
             }
