@@ -46,6 +46,9 @@ const LINEAGE: &[(&str, &str)] =
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
+    /// The agent was built where there was no compiler for them.
+    #[error("this agent was built without its BPF programs")]
+    NotBuilt,
     /// The kernel does not describe its types.
     #[error("the kernel does not say how its objects are laid out (/sys/kernel/btf/vmlinux): {0}")]
     Types(#[source] BtfError),
@@ -96,6 +99,7 @@ impl GuardError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NotBuilt => Some("build it where clang is installed: apt-get install clang"),
             Self::Types(_) => Some("a kernel with CONFIG_DEBUG_INFO_BTF is needed; Debian's are"),
             Self::Object(_) if !is_capable() => {
                 Some("run the agent as root: it needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN")
@@ -168,6 +172,9 @@ impl Guard {
 
     fn load(types: &Btf, settings: Settings) -> Result<Self, GuardError> {
         let object = |error| GuardError::Object(Box::new(error));
+        if OBJECT.is_empty() {
+            return Err(GuardError::NotBuilt);
+        }
         let mut ebpf = EbpfLoader::new().btf(Some(types)).load(OBJECT).map_err(object)?;
         let ring = take(&mut ebpf, "events")?;
         let mut guard = Self {
