@@ -52,12 +52,6 @@ impl Paint {
         Self(AutoStream::choice(&io::stderr()) != ColorChoice::Never)
     }
 
-    /// Without colours.
-    #[cfg(test)]
-    pub(crate) const fn plain() -> Self {
-        Self(false)
-    }
-
     fn with(self, code: &str, text: impl fmt::Display) -> String {
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
     }

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &arguments::Status) -> Result<u8, Failure> {
         text.push('\n');
         text
     } else {
-        table::render(&facts)
+        table::render(&facts, output::Paint::of_results())
     };
     output::result(&text).map_err(|error| Failure::new(Failure::NEGATIVE, format!("cannot write: {error}")))?;
     Ok(if facts.has_secrets() { 0 } else { Failure::NEGATIVE })

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::facts::{Answer, Fact, Facts, Limit, Mapping, MemoryKind, Mode, Seccomp};
+use crate::output::Paint;
 
 /// How something stands.
 #[derive(Clone, Copy)]
@@ -20,8 +21,8 @@ impl Mark {
 
 /// One line for each fact: whether it protects (`ok`), leaves something open (`open`), is only
 /// told (`-`), or is not known (`?`).
-pub(crate) fn render(facts: &Facts) -> String {
-    let mut table = Table(String::new());
+pub(crate) fn render(facts: &Facts, paint: Paint) -> String {
+    let mut table = Table(String::new(), paint);
     // Programs choose their names, and a terminal obeys some of them.
     let name = facts.name.escape_debug();
     let executable = facts.executable.value().map(|path| format!(", {}", path.escape_debug())).unwrap_or_default();
@@ -86,7 +87,7 @@ pub(crate) fn render(facts: &Facts) -> String {
     table.0
 }
 
-struct Table(String);
+struct Table(String, Paint);
 
 impl Table {
     fn row<T>(&mut self, name: &str, fact: &Fact<T>, tell: impl FnOnce(&T) -> (Mark, String)) {
@@ -94,15 +95,15 @@ impl Table {
             Fact::Value(value) => {
                 let (mark, text) = tell(value);
                 let mark = match mark {
-                    Mark::Good => "ok",
-                    Mark::Open => "open",
-                    Mark::Neutral => "-",
+                    Mark::Good => self.1.good("ok  "),
+                    Mark::Open => self.1.warning("open"),
+                    Mark::Neutral => self.1.faint("-   "),
                 };
                 (mark, text)
             }
-            Fact::Unknown(reason) => ("?", format!("cannot tell: {reason}")),
+            Fact::Unknown(reason) => (self.1.warning("?   "), format!("cannot tell: {reason}")),
         };
-        let _ = writeln!(self.0, "  {mark:<4}  {name:<14}  {text}");
+        let _ = writeln!(self.0, "  {mark}  {name:<14}  {text}");
     }
 }
 
