@@ -72,6 +72,6 @@ fn command() -> Command {
         })
 }
 
-fn values<'a>(names: impl Iterator<Item = &'a str>) -> PossibleValuesParser {
-    PossibleValuesParser::new(names.map(str::to_owned))
+fn values(names: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
+    PossibleValuesParser::new(names)
 }

@@ -169,7 +169,7 @@ fn the_systemd_unit_starts_a_service_that_has_its_secrets() {
     let app = format!(
         "#!/bin/sh\ntest \"$(printf %s \"$APP_TOKEN\" | sha256sum)\" = '{}  -' || exit 9\n\
          tr '\\0' '\\n' < /proc/$$/environ > \"$SEEN\" 2> /dev/null\nulimit -l >> \"$SEEN\"\n\
-         systemd-notify --ready\nsleep 0.1\n",
+         systemd-notify --ready --no-block\n",
         secret.digest()
     );
     let app = stage.room.write("bin/app", app, 0o755);
@@ -178,7 +178,7 @@ fn the_systemd_unit_starts_a_service_that_has_its_secrets() {
     let unit = unit
         .replace("/usr/local/bin/envward", envward.to_str().unwrap())
         .replace("/usr/local/bin/app", app.to_str().unwrap());
-    let file = stage.room.write("app.service", unit.replace("User=app", "User=nobody"), 0o644);
+    let file = stage.room.write("app.service", unit.replace("User=app", "User=daemon"), 0o644);
     let verified =
         stage.command("systemd-analyze", "systemd", stage.room.path()).args(["verify", "--man=no"]).arg(&file).output();
     let verified = verified.unwrap();

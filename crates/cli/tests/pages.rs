@@ -87,12 +87,11 @@ fn zsh_completes() {
     let typed = |load: &str, keys: &str| {
         let ask = format!(
             "zmodload zsh/zpty; zpty z zsh -f -i; \
-             zpty -w z \"PS1= PS2= RPS1=; unsetopt zle_bracketed_paste prompt_cr prompt_sp; autoload -Uz compinit; \
-             compinit -D -u; {load} envward() {{ print -r -- RAN:\\$*:; }}; print READY:\"; \
+             zpty -w z \"PS1= PS2= RPS1=; unsetopt prompt_cr prompt_sp; autoload -Uz compinit; compinit -D -u; \
+             {load} envward() {{ print -r -- RAN:\\$*:; }}; print READY:\"; \
              while zpty -r z line; do [[ $line == READY:* ]] && break; done; \
              zpty -w -n z $'envward {keys}\\n'; \
-             while zpty -r z line; do [[ $line == *RAN:*: ]] || [[ $line == *RAN:*:? ]] && break; \
-             [[ $line == *RAN:*: * ]] && break; [[ $line == RAN:* ]] && break; done; print -r -- $line; zpty -d z"
+             while zpty -r z line; do [[ $line == RAN:* ]] && break; done; print -r -- $line; zpty -d z"
         );
         lines("timeout", &["20", tool("zsh", "zsh").to_str().unwrap(), "-f", "-c"], &ask).join(" ")
     };
