@@ -58,6 +58,16 @@ fn what_is_not_secret_comes_from_source_then_environment_then_default() {
     project.run_with(&["run", "-q", "--env-file", "a.env", "--", "printenv", "A"], &[("A", "2")]).expect(0, &["3\n"]);
 }
 
+/// What is no secret is not taken out of the output either.
+#[test]
+fn redaction_is_for_secrets() {
+    let config = "[run]\nenv-files = [\"app.env\"]\n[variables.OPEN]\nsecret = false\n";
+    let project = Project::new(&[("envward.toml", config), ("app.env", "OPEN=open-to-all\nCLOSED=hunter2-closed\n")]);
+    let script = "echo $OPEN; echo $CLOSED | grep -c hunter2; echo $CLOSED";
+    let said = project.run(&["run", "-q", "--redact", "--", "sh", "-c", script]);
+    said.expect(0, &["open-to-all\n1\n"]);
+}
+
 #[test]
 fn profiles_choose_sources() {
     let config = "[secrets.S]\nsource = \"file:dev\"\n[profiles.a.secrets.S]\nsource = \"file:a\"\n\
