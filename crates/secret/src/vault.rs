@@ -275,6 +275,11 @@ impl EntryWriter<'_> {
         self
     }
 
+    /// Notes variables whose values are in the bytes that are pushed.
+    pub fn note_taken(&mut self, names: Vec<String>) {
+        self.takes_in.extend(names);
+    }
+
     /// Appends bytes to the value.
     ///
     /// # Errors

@@ -105,6 +105,7 @@ impl EnvFile {
             if let Some(range) = assignment.value {
                 let origin = format!("{}:{}", self.path.display(), assignment.line);
                 let mut entry = vault.writer(&assignment.name, &origin)?.at(assignment.line, 1);
+                entry.note_taken(assignment.takes_in);
                 entry.push(&values.as_slice()[range])?;
                 entry.commit()?;
             }

@@ -156,6 +156,26 @@ fn mistakes_in_files_have_a_place_in_the_json() {
     assert_eq!(places, expected);
 }
 
+/// A secret in what is declared to be none is found in every dialect that takes values in.
+#[test]
+fn secrets_that_are_taken_in_are_found_in_every_dialect() {
+    let config = "[run]\nenv-files = [\"app.env\"]\n[variables.OPEN]\nsecret = false\n";
+    let file = "TOKEN=hunter2\nOPEN=a${TOKEN}b\n";
+    let in_dialect = |dialect: &str| {
+        let config = config.replace("[run]", &format!("[run]\ndialect = \"{dialect}\""));
+        Project::new(&[("envward.toml", &config), ("app.env", file)]).run(&["check"])
+    };
+    for dialect in ["dotenvy", "dotenv-expand", "dotenvx", "ruby", "python", "compose", "shell"] {
+        let told = "app.env:2:#: OPEN: it is declared secret = false and takes in ${TOKEN}, which is secret\n";
+        let column = if dialect == "dotenvy" { "6" } else { "1" };
+        in_dialect(dialect).expect(1, &[&told.replace('#', column)]);
+    }
+    // The two without variables take nothing in.
+    for dialect in ["dotenv", "node"] {
+        in_dialect(dialect).expect(0, &["ok: envward.toml, 2 variables"]);
+    }
+}
+
 #[test]
 fn profiles_are_checked_by_themselves() {
     let project = with(&[]);

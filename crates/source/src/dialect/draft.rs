@@ -19,6 +19,8 @@ pub(crate) struct Draft<'a> {
     by_name: HashMap<String, usize>,
     earlier: &'a Vault,
     commands: Option<&'a mut dyn Commands>,
+    /// The variables whose values went into the value that is being made.
+    taken: Vec<String>,
 }
 
 /// A name of the file, in the order of first appearance, with its last value.
@@ -29,6 +31,8 @@ pub(crate) struct Assignment {
     pub(crate) line: usize,
     /// Where its value lies; `None` for a name that was only mentioned.
     pub(crate) value: Option<Range<usize>>,
+    /// The variables whose values went into it.
+    pub(crate) takes_in: Vec<String>,
 }
 
 /// Why reading stopped.
@@ -61,7 +65,7 @@ enum Found<'v> {
 impl<'a> Draft<'a> {
     pub(crate) fn new(earlier: &'a Vault, commands: Option<&'a mut dyn Commands>) -> Result<Self, ReadError> {
         let buffer = SecretBuf::new(earlier.backing(), MAX_DRAFT).map_err(ReadError::Memory)?;
-        Ok(Self { buffer, assignments: Vec::new(), by_name: HashMap::new(), earlier, commands })
+        Ok(Self { buffer, assignments: Vec::new(), by_name: HashMap::new(), earlier, commands, taken: Vec::new() })
     }
 
     /// Another buffer, for a changed copy of the text.
@@ -91,13 +95,18 @@ impl<'a> Draft<'a> {
     }
 
     pub(crate) fn record(&mut self, name: &str, line: usize, value: Option<Range<usize>>) {
+        let mut takes_in = std::mem::take(&mut self.taken);
         if let Some(place) = self.by_name.get(name) {
             let assignment = &mut self.assignments[*place];
             assignment.line = line;
             assignment.value = value;
+            if takes_in.iter().any(|taken| taken == name) {
+                takes_in.append(&mut assignment.takes_in);
+            }
+            assignment.takes_in = takes_in;
         } else {
             self.by_name.insert(name.to_owned(), self.assignments.len());
-            self.assignments.push(Assignment { name: name.to_owned(), line, value });
+            self.assignments.push(Assignment { name: name.to_owned(), line, value, takes_in });
         }
     }
 
@@ -142,6 +151,9 @@ impl<'a> Draft<'a> {
             None => return Ok(false),
             Some(Found::Here(range)) => self.buffer.push_within(range)?,
             Some(Found::Earlier(bytes)) => self.buffer.push(bytes)?,
+        }
+        if !self.taken.iter().any(|taken| taken == name) {
+            self.taken.push(name.to_owned());
         }
         Ok(true)
     }
