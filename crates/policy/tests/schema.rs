@@ -23,6 +23,7 @@ const BEYOND: &[&str] = &[
     "must be ", // A default that is not of its type.
     "regular expression",
     "no such profile",
+    "not in env-files",
     "in a circle",
     "[secrets] and in [variables]",
     "in the profile",
@@ -140,6 +141,9 @@ fn both_say_the_same_of_every_key() {
         "\"fd:3\"",
         "\"fd:x\"",
         "\"env\"",
+        "\"node\"",
+        "{ a = \"node\" }",
+        "{ a = \"x\" }",
         "[]",
         "[\"\"]",
         "[\"*/x\"]",
