@@ -57,6 +57,8 @@ pub fn detect(line: &[u8], syntax: Syntax) -> Vec<Found> {
             known.detection.range.start < assignment.value.end && assignment.value.start < known.detection.range.end
         });
         match overlap {
+            // What is before `://` is no name.
+            Some(_) if line[assignment.value.clone()].starts_with(b"//") => {}
             Some(known) => known.name = known.name.take().or(Some(assignment.name)),
             None => found.extend(judge(line, &assignment, syntax)),
         }
@@ -238,6 +240,8 @@ mod tests {
         let line = b"URL=postgres://u:sw0rdfish@db";
         let [found] = <[Found; 1]>::try_from(detect(line, Syntax::Data)).unwrap();
         assert_eq!(&line[found.name.unwrap()], b"URL");
+        let [found] = <[Found; 1]>::try_from(detect(b"psql postgres://u:sw0rdfish@db", Syntax::Data)).unwrap();
+        assert_eq!(found.name, None);
     }
 
     #[test]
