@@ -25,11 +25,17 @@ pub(crate) struct Completions {
 
 /// Write the manual pages into a directory
 #[derive(Debug, Args)]
-#[command(hide = true)]
 pub(crate) struct Man {
     /// The directory, which has to be there
     directory: PathBuf,
 }
+
+/// Arguments that are no options, which are left out for fish.
+const FISH_ARGUMENTS: &[u8] =
+    b"complete -c envward -n \"__fish_envward_using_subcommand completions\" -f -a \"bash zsh fish\"
+complete -c envward -n \"__fish_envward_using_subcommand status\" -f -a \"(__fish_complete_pids)\"
+complete -c envward -n \"__fish_envward_using_subcommand run\" -a \"(__fish_complete_subcommand)\"
+";
 
 /// Prints completions.
 pub(crate) fn run(arguments: &Completions) -> Result<u8, Failure> {
@@ -40,6 +46,9 @@ pub(crate) fn run(arguments: &Completions) -> Result<u8, Failure> {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "envward", &mut script);
+    if shell == Shell::Fish {
+        script.extend_from_slice(FISH_ARGUMENTS);
+    }
     output::result(&String::from_utf8_lossy(&script))
         .map_err(|error| Failure::new(Failure::NEGATIVE, format!("cannot write: {error}")))?;
     Ok(0)

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,6 +16,8 @@ use serde_json::Value;
 /// Users of these tests' own.
 const USER: u32 = 64243;
 const OTHER: u32 = 64244;
+/// Has no processes but those that ask.
+const NOBODY_ELSE: u32 = 64246;
 const ROOT: u32 = 0;
 
 struct Stage {
@@ -152,13 +154,14 @@ fn a_program_under_envward_shows_nothing() {
     let env_file = stage.room.env_file(&[&secret], Identity::Caller);
     let envward = stage.envward.to_str().unwrap();
     let run = [envward, "run", "--no-config", "--quiet", "--env-file", env_file.to_str().unwrap(), "--", "/bin/cat"];
-    let started = Waiting::start(ROOT, &run, &[]);
-    let mut children = String::new();
-    while children.trim().is_empty() {
-        let path = format!("/proc/{0}/task/{0}/children", started.id());
-        children = std::fs::read_to_string(path).unwrap();
-    }
-    let program = children.trim().parse().unwrap();
+    let mut command = Command::new(run[0]);
+    command.args(&run[1..]).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut started = Waiting(command.spawn().unwrap());
+    // What has answered is the program, after everything that happens at a start.
+    started.0.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    started.0.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let path = format!("/proc/{0}/task/{0}/children", started.id());
+    let program = std::fs::read_to_string(path).unwrap().trim().parse().unwrap();
     for pid in [started.id(), program] {
         assert_eq!(stage.findings(ROOT, pid, &[]), (0, Vec::new()));
     }
@@ -174,18 +177,18 @@ fn other_peoples_processes_are_left_alone_and_counted() {
     let others = Waiting::start(OTHER, &["/bin/cat"], &[(secret.name(), secret.value())]);
     let others_argument =
         Waiting::start(OTHER, &["/bin/sh", "-c", "read line", "sh", "--password=swordfish-4711"], &[]);
-    let output = stage.scan(USER, &["--json"]);
+    let output = stage.scan(NOBODY_ELSE, &["--json"]);
     let scan: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{scan:#}");
     assert!(scan["processes"]["of_others"].as_u64().unwrap() >= 2);
     // Named ones, too.
     for pid in [others.id(), others_argument.id()] {
-        assert_eq!(stage.findings(USER, pid, &[]), (0, Vec::new()));
+        assert_eq!(stage.findings(NOBODY_ELSE, pid, &[]), (0, Vec::new()));
     }
     // The capability on the file is for launching, not for looking at other people's processes.
     let setcap = Command::new("setcap").arg("cap_sys_ptrace=ep").arg(&stage.envward).status();
     assert!(setcap.unwrap_or_else(|error| panic!("setcap: {error}: apt-get install libcap2-bin")).success());
-    let output = stage.scan(USER, &["--json"]);
+    let output = stage.scan(NOBODY_ELSE, &["--json"]);
     let scan: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(scan["findings"], Value::Array(Vec::new()));
     assert_eq!(stage.findings(ROOT, others.id(), &[]).0, 1);

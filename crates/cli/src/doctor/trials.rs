@@ -74,6 +74,10 @@ fn launch(options: &[&str]) -> Launch {
 }
 
 fn start(options: &[&str]) -> io::Result<Launch> {
+    // Written before anybody reads, and it fits: who fails early cannot break this pipe.
+    let (input, mut writer) = io::pipe()?;
+    writer.write_all(VALUE.as_bytes())?;
+    drop(writer);
     let mut child = Command::new("/proc/self/exe")
         .args(["run", "--no-config", "--verbose", "--no-core", "--secret", "ENVWARD_DOCTOR=stdin"])
         .args(options)
@@ -81,14 +85,10 @@ fn start(options: &[&str]) -> io::Result<Launch> {
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .current_dir("/")
-        .stdin(Stdio::piped())
+        .stdin(input)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        // It may have failed before it reads.
-        let _ = input.write_all(VALUE.as_bytes());
-    }
     let ended = wait(&mut child)?;
     let mut said = String::new();
     if let Some(errors) = &mut child.stderr {
