@@ -265,3 +265,18 @@ fn colours_are_for_terminals() {
     };
     assert!(failing("1").starts_with(b"\x1b[1;31menvward:\x1b[0m ") && failing("").starts_with(b"envward: "));
 }
+
+/// With a git that takes its time.
+#[test]
+fn what_takes_long_shows_how_far_it_is_on_terminals() {
+    let stage = Stage::new();
+    let slow = "#!/bin/sh\nprintf '+++ b/x\\n@@ -0,0 +1,3 @@\\n+a\\n'\nsleep 1.2\nprintf '+b\\n+c\\n'\n";
+    let _ = stage.room.write("bin/git", slow, 0o755);
+    let scan = "envward scan --staged";
+    let mut terminal = stage.command("script", "bsdutils", stage.room.path());
+    let shown = terminal.args(["--quiet", "--command", scan, "/dev/null"]).env("TERM", "xterm").output().unwrap();
+    assert!(text(&shown.stdout).contains("scanning staged lines: 1"), "{}", text(&shown.stdout));
+    let mut plain = stage.command("sh", "dash", stage.room.path());
+    let silent = plain.args(["-c", scan]).output().unwrap();
+    assert_eq!((text(&silent.stderr).as_str(), silent.status.code()), ("", Some(0)));
+}

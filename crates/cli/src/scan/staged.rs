@@ -12,6 +12,7 @@ use envward_secret::{Backing, Region};
 
 use super::finding::{Finding, Place, SCHEMA, Scan, shown_name};
 use crate::failure::Failure;
+use crate::output::Progress;
 
 /// How much is held at a time; a longer line is looked at in pieces.
 const WINDOW: usize = 256 * 1024;
@@ -50,13 +51,17 @@ pub(crate) fn scan(rules: &[Rule], backing: Backing) -> Result<Scan, Failure> {
         Region::new(WINDOW, backing).map_err(|error| failed(&format!("no memory to read into: {error}")))?;
     let output = child.stdout.take().ok_or_else(|| failed("git has no output"))?;
     let mut reader = Reader::default();
+    let mut progress = Progress::new("envward: scanning staged lines:");
+    let mut lines = 0_usize;
     let outcome = reader.read(output.as_fd(), window.as_mut_slice(), &mut |path, line, bytes| {
+        progress.tell(lines);
+        lines += 1;
         for found in text::detect(bytes, Syntax::of_path(path)) {
             let place = Place::Staged { path: path.to_owned(), line };
             scan.add(Finding::new(place, shown_name(bytes, found.name), &found.detection), rules);
         }
     });
-    drop(output);
+    drop((output, progress));
     let status = child.wait();
     outcome.map_err(|error| failed(&format!("cannot read what git says: {error}")))?;
     if !status.is_ok_and(|status| status.success()) {
