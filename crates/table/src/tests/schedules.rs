@@ -258,7 +258,7 @@ fn three_threads() {
             |f| f.remove("V").unwrap(),
             |f| {
                 let _ = f.look("V");
-                observe(f);
+                assert_eq!(f.get("P").as_deref(), Some("permanent"));
             },
         ],
         |f| assert_eq!(f.get("P").as_deref(), Some("permanent")),
