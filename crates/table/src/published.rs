@@ -327,18 +327,16 @@ impl Published {
         }
     }
 
-    /// Whether a program cut the array short where programs do: at its start or its end.
+    /// Whether a program cut the array short at its start (`environ[0] = NULL`). A hit is
+    /// what it is wherever else the array was cut behind it, and the slots in between are left
+    /// to writers.
     ///
     /// # Safety
     /// `array` is the table's array and was not empty.
     #[inline(always)]
-    pub(crate) unsafe fn is_cut(&self, array: *mut Slot) -> bool {
-        let count = self.count.load(Relaxed);
-        // SAFETY: `count` slots were set.
-        unsafe {
-            (*array).load(Relaxed).is_null()
-                || (*array.add(count.wrapping_sub(usize::from(count != 0)))).load(Relaxed).is_null()
-        }
+    pub(crate) unsafe fn is_cut(array: *mut Slot) -> bool {
+        // SAFETY: the first slot of an array can always be read.
+        unsafe { (*array).load(Relaxed) }.is_null()
     }
 
     /// Whether the array still ends and begins as the index says. False while an entry is

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use crate::arena::{Block, IMMORTAL};
 use crate::environment::Environment;
 use crate::name::Name;
-use crate::published::{Hit, NONE, scan};
+use crate::published::{Hit, NONE, Published, scan};
 
 /// An entry, and whether it was found in an array of ours, whose strings in the arena are
 /// whole blocks.
@@ -140,7 +140,7 @@ impl Environment {
                 .then_some(ptr::null_mut());
         }
         // SAFETY: as above; a hit means that there is a first slot.
-        if hit.slot > table.alias_from.load(Acquire) || unsafe { table.is_cut(array) } {
+        if hit.slot > table.alias_from.load(Acquire) || unsafe { Published::is_cut(array) } {
             return None;
         }
         let value = hit.entry.wrapping_add(name.length + 1);
