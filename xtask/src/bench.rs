@@ -101,11 +101,11 @@ pub(crate) fn build() -> Result<String, Trouble> {
 }
 
 /// What a command took.
-struct Measured {
+pub(crate) struct Measured {
     /// The median of its wall times.
-    time: Duration,
+    pub(crate) time: Duration,
     /// The median of how many times as long it took as the first command of the same round.
-    ratio: f64,
+    pub(crate) ratio: f64,
 }
 
 impl fmt::Display for Measured {
@@ -115,7 +115,7 @@ impl fmt::Display for Measured {
 }
 
 /// Runs each command once in every round.
-fn measure<const N: usize>(rounds: usize, commands: [&Vec<String>; N]) -> Result<[Measured; N], Trouble> {
+pub(crate) fn measure<const N: usize>(rounds: usize, commands: [&Vec<String>; N]) -> Result<[Measured; N], Trouble> {
     let mut times = commands.map(|_| Vec::with_capacity(rounds));
     for _ in 0..rounds {
         for (command, times) in commands.iter().zip(&mut times) {

@@ -6,6 +6,7 @@ mod arrows;
 mod bench;
 mod ci;
 mod closure;
+mod env_file;
 mod guest;
 mod length;
 mod library;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | guest | man
+const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | bench env-file | guest | man
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
   bench   what envward run costs, side by side with the same work without it
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ["check"] => check(),
         ["bench"] => bench::run(),
         ["bench", "redact"] => redaction::run(),
+        ["bench", "env-file"] => env_file::run(),
         ["guest", ref arguments @ ..] => guest::run(arguments),
         ["man"] => man::run(),
         ["spin"] => {

@@ -1,5 +1,6 @@
 //! The entries of a program's environment, in protected memory.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 
@@ -22,6 +23,8 @@ pub struct Vault {
     arena: Region,
     used: usize,
     index: Vec<Slot>,
+    /// Where a name's slot is in the index.
+    by_name: HashMap<String, usize>,
     spare: Option<Delivery>,
 }
 
@@ -54,7 +57,13 @@ impl Vault {
     ///
     /// See [`RegionError`].
     pub fn new(backing: Backing) -> Result<Self, RegionError> {
-        Ok(Self { arena: Region::new(memory::page_size(), backing)?, used: 0, index: Vec::new(), spare: None })
+        Ok(Self {
+            arena: Region::new(memory::page_size(), backing)?,
+            used: 0,
+            index: Vec::new(),
+            by_name: HashMap::new(),
+            spare: None,
+        })
     }
 
     /// Starts an entry that is built piece by piece.
@@ -97,13 +106,13 @@ impl Vault {
     /// The value of a variable.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        let slot = self.index.iter().find(|slot| slot.name == name)?;
+        let slot = self.slot(name)?;
         Some(&self.arena.as_slice()[slot.value_range()])
     }
 
     /// Takes a variable out, if it is there, and wipes its bytes.
     pub fn take_out(&mut self, name: &str) -> bool {
-        let position = self.index.iter().position(|slot| slot.name == name);
+        let position = self.by_name.get(name).copied();
         if let Some(position) = position {
             self.remove(position);
         }
@@ -204,6 +213,10 @@ impl Vault {
         Ok(())
     }
 
+    fn slot(&self, name: &str) -> Option<&Slot> {
+        self.by_name.get(name).map(|position| &self.index[*position])
+    }
+
     /// Takes an entry out, closes the gap and wipes what becomes free.
     fn remove(&mut self, position: usize) {
         let slot = self.index.remove(position);
@@ -212,8 +225,14 @@ impl Vault {
         bytes.copy_within(slot.offset + slot.len..self.used, slot.offset);
         wipe_slice(&mut bytes[used..self.used]);
         self.used = used;
+        if self.by_name.get(&slot.name) == Some(&position) {
+            self.by_name.remove(&slot.name);
+        }
         for later in &mut self.index[position..] {
             later.offset -= slot.len;
+            if let Some(place) = self.by_name.get_mut(&later.name) {
+                *place -= 1;
+            }
         }
     }
 }
@@ -250,7 +269,8 @@ impl PackedVault {
     /// See [`RegionError`].
     pub fn unpack(self) -> Result<Vault, RegionError> {
         let arena = Region::unpack(self.parcel)?;
-        Ok(Vault { arena, used: self.used, index: self.index, spare: None })
+        let by_name = self.index.iter().enumerate().map(|(position, slot)| (slot.name.clone(), position)).collect();
+        Ok(Vault { arena, used: self.used, index: self.index, by_name, spare: None })
     }
 }
 
@@ -301,7 +321,7 @@ impl EntryWriter<'_> {
     ///
     /// [`VaultError::TooLong`], [`VaultError::Memory`].
     pub fn push_value_of(&mut self, name: &str) -> Result<bool, VaultError> {
-        let Some(slot) = self.vault.index.iter().find(|slot| slot.name == name) else {
+        let Some(slot) = self.vault.slot(name) else {
             return Ok(false);
         };
         let range = slot.value_range();
@@ -325,7 +345,7 @@ impl EntryWriter<'_> {
     pub fn commit(mut self) -> Result<(), VaultError> {
         self.append(b"\0")?;
         let len = self.end - self.start;
-        let earlier = self.vault.index.iter().position(|slot| slot.name == self.name);
+        let earlier = self.vault.by_name.get(&self.name).copied();
         let overridden = match earlier.map(|position| &mut self.vault.index[position]) {
             None => Vec::new(),
             Some(earlier) => {
@@ -337,6 +357,7 @@ impl EntryWriter<'_> {
                 overridden
             }
         };
+        self.vault.by_name.insert(self.name.clone(), self.vault.index.len());
         self.vault.index.push(Slot {
             name: std::mem::take(&mut self.name),
             origin: std::mem::take(&mut self.origin),

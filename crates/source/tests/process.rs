@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use envward_secret::{Backing, Vault};
-use envward_source::{EnvFile, FromEnv, NamedReference, Source};
+use envward_source::{Dialect, EnvFile, FromEnv, NamedReference, Source};
 
 const ROLE: &str = "--load";
 
@@ -31,9 +31,10 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|argument| argument == ROLE) {
         return load(&arguments[2..]);
     }
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("the_scan_finds_a_copy", the_scan_finds_a_copy),
         ("an_env_file_leaves_no_copy", an_env_file_leaves_no_copy),
+        ("no_dialect_leaves_a_copy", no_dialect_leaves_a_copy),
         ("a_file_leaves_no_copy", a_file_leaves_no_copy),
         ("standard_input_leaves_no_copy", standard_input_leaves_no_copy),
         ("standard_input_is_read_once", standard_input_is_read_once),
@@ -57,6 +58,10 @@ fn load(arguments: &[String]) -> ExitCode {
         let (kind, rest) = argument.split_once(' ').expect("a kind and an argument");
         let source: Box<dyn Source> = match kind {
             "env-file" => Box::new(EnvFile::new(rest)),
+            "dialect" => {
+                let (dialect, path) = rest.split_once(' ').expect("a dialect and a path");
+                Box::new(EnvFile::new(path).dialect(dialect.parse().unwrap()))
+            }
             "from-env" => Box::new(FromEnv::parse(OsStr::new(rest)).unwrap()),
             "secret" => Box::new(NamedReference::parse(OsStr::new(rest)).unwrap()),
             // What all of this is about, done wrong.
@@ -230,6 +235,24 @@ fn an_env_file_leaves_no_copy() {
     ]);
     assert_eq!(process.says, expected);
     process.has_no_copy_of(&value);
+}
+
+fn no_dialect_leaves_a_copy() {
+    let directory = tempfile::tempdir().unwrap();
+    for dialect in Dialect::ALL {
+        let value = made_up();
+        // Every way of quoting, through variables, over a line with CR, and enough of it for every
+        // buffer to grow.
+        let filler = value.repeat(200);
+        let text = format!(
+            "A={value}\nB=\"{value}\\\\ \" # c\nC='{value}'\nD=x${{A}}y\nE=\"${{A}}${{B}}\"\r\nF={filler}\nA=1\n"
+        );
+        let path = file(directory.path(), &format!("{dialect}.env"), &text);
+        let process = Loaded::start(&[&format!("dialect {dialect} {path}")], PLAIN);
+        assert!(process.says.starts_with("loaded "), "{dialect}: {}", process.says);
+        assert!(process.says.contains(&format!("F:{:016x}:", hash(filler.as_bytes()))), "{dialect}");
+        process.has_no_copy_of(&value);
+    }
 }
 
 fn a_file_leaves_no_copy() {

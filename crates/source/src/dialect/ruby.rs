@@ -56,19 +56,22 @@ fn value(text: &[u8], range: std::ops::Range<usize>, key: &str, draft: &mut Draf
 }
 
 /// A backslash before anything but `$` is dropped; in double quotes `\n` and `\r` are looked
-/// for first, without regard to what is before the backslash.
+/// for first, without regard to what is before the backslash, and are text, unless the file asks
+/// for the way of older versions.
 fn unescape(raw: &[u8], double: bool, legacy: bool, draft: &mut Draft<'_>) -> Result<(), Stop> {
     let start = draft.len();
     let mut at = 0;
     while at < raw.len() {
-        let broken = match &raw[at..] {
-            [b'\\', b'n', ..] if double => Some(b'\n'),
-            [b'\\', b'r', ..] if double => Some(b'\r'),
-            _ => None,
+        let kept: &[u8] = match (&raw[at..], legacy) {
+            ([b'\\', b'n', ..], true) if double => b"\n",
+            ([b'\\', b'r', ..], true) if double => b"\r",
+            // With a second backslash, which is dropped below, they stay what they are.
+            ([b'\\', b'n', ..], false) if double => b"\\\\n",
+            ([b'\\', b'r', ..], false) if double => b"\\\\r",
+            _ => b"",
         };
-        if let Some(broken) = broken {
-            draft.push(if legacy { &[] } else { b"\\" })?;
-            draft.push(&[broken])?;
+        if !kept.is_empty() {
+            draft.push(kept)?;
             at += 2;
         } else {
             draft.push(&raw[at..=at])?;

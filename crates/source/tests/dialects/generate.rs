@@ -138,10 +138,11 @@ impl Generator {
     pub(crate) fn file(&mut self) -> Vec<u8> {
         let mut text = String::new();
         for _ in 0..1 + self.below(4) {
+            // Wild files are mostly rejected by the strict ones.
+            let tame = matches!(self.dialect, Dialect::Compose | Dialect::Dotenvy) && self.below(8) > 0;
             match self.dialect {
                 Dialect::Shell => self.shell_line(&mut text),
-                // Wild files are mostly rejected by these.
-                Dialect::Compose | Dialect::Dotenvy if self.below(8) > 0 => self.tame_line(&mut text),
+                _ if tame => self.tame_line(&mut text),
                 _ => self.line(&mut text),
             }
         }
