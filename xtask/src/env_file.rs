@@ -6,7 +6,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::bench::{build, measure};
+use crate::bench::{self, build};
 use crate::{Trouble, say};
 
 const ROUNDS: usize = 100;
@@ -41,7 +41,7 @@ fn measure(envward: &str, directory: &std::path::Path) -> Result<(), Trouble> {
                 .map(str::to_owned)
                 .to_vec()
         };
-        let [short, long] = measure(ROUNDS, [&command(&few), &command(&many)])?;
+        let [short, long] = bench::measure(ROUNDS, [&command(&few), &command(&many)])?;
         let (short, long) = (short.time, long.time);
         let more = long.saturating_sub(short);
         say(&format!("{dialect}: {FEW} lines {short:?}, {MANY} lines {long:?}: {more:?} more (at most {LIMIT:?})"));

@@ -61,7 +61,11 @@ impl EnvFile {
     }
 
     fn syntax<'a>(&'a self, text: &'a [u8]) -> impl Fn(SyntaxError) -> SourceError {
-        |source| SourceError::Syntax { path: self.path.clone(), excerpt: Excerpt::of(text, &source), source }
+        |source| SourceError::Syntax {
+            path: self.path.clone(),
+            excerpt: Excerpt::of(text, &source),
+            source: Box::new(source),
+        }
     }
 
     /// Loads the file and says which names it mentions, in the order of first appearance, and

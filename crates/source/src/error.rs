@@ -37,7 +37,7 @@ pub enum SourceError {
         /// The line with a caret below the place, without what it says.
         excerpt: Excerpt,
         /// Where and why.
-        source: SyntaxError,
+        source: Box<SyntaxError>,
     },
     /// The vault did not take a variable.
     #[error(transparent)]

@@ -89,8 +89,7 @@ fn value(text: &[u8], at: usize, key: &str, draft: &mut Draft<'_>) -> Result<usi
         return Ok((end + 1).min(text.len()));
     };
     let mut escaped = false;
-    for here in at + 1..text.len() {
-        let byte = text[here];
+    for (here, &byte) in text.iter().enumerate().skip(at + 1) {
         if byte == quote && !escaped {
             if quote == b'"' {
                 let raw = start..draft.len();
