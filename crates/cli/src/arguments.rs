@@ -32,6 +32,8 @@ pub(crate) enum Subcommand {
     Man(Man),
     Agent(crate::agent::Agent),
     Recipes(crate::agent::Recipes),
+    #[command(flatten)]
+    Store(crate::store::Command),
 }
 
 /// Run a program with secrets in its environment

@@ -17,6 +17,7 @@ mod output;
 mod run;
 mod scan;
 mod status;
+mod store;
 
 use std::ffi::{c_char, c_int};
 
@@ -24,6 +25,10 @@ use clap::Parser;
 
 use crate::arguments::{Arguments, Subcommand};
 use crate::failure::Failure;
+
+/// Ordinary memory here, protected memory in the processes that open the store.
+#[global_allocator]
+static HEAP: envward_secret::Heap = envward_secret::Heap;
 
 /// The C entry point; the standard library has taken the arguments already.
 // SAFETY: this is the one `main` of the program, with C's signature.
@@ -48,6 +53,7 @@ fn dispatch() -> u8 {
         Subcommand::Env(arguments) => env::run(arguments),
         Subcommand::Agent(arguments) => agent::run(arguments),
         Subcommand::Recipes(arguments) => agent::recipes(arguments),
+        Subcommand::Store(command) => store::run(command),
     };
     match result {
         Ok(code) => code,

@@ -9,6 +9,10 @@
 //! require = ["memfd_secret"]     # mechanisms, or "all"
 //! best-effort = []
 //!
+//! [store]
+//! path = "secrets.envward"       # the embedded store
+//! identity = "~/.ssh/id_ed25519" # what opens it; may be left out
+//!
 //! [inherit]
 //! deny = ["AWS_*"]
 //!
@@ -79,12 +83,24 @@ pub struct Config {
     pub secrets: Vec<NamedReference>,
     /// Which programs may have which secret.
     pub rules: Rules,
+    /// The embedded store, if there is to be one.
+    pub store: Option<StoreSection>,
     /// What is declared of variables.
     pub variables: Vec<Variable>,
     /// Which variables of envward's own environment the program gets.
     pub inherit: Inherit,
     /// The profile and those that it extends, it first.
     pub profiles: Vec<String>,
+}
+
+/// Where the embedded store is. Paths are made relative to the configuration
+/// file's directory, except for those that begin with `~/`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreSection {
+    /// The file.
+    pub path: Option<PathBuf>,
+    /// The file with the identity that opens it.
+    pub identity: Option<PathBuf>,
 }
 
 /// What is declared of a variable.
@@ -156,6 +172,7 @@ impl File {
             variables: layer.variables.iter().map(layer::Draft::variable).collect(),
             inherit: Inherit { allow: layer.allow, deny: layer.deny.unwrap_or_default() },
             profiles: chain.iter().map(|profile| profile.name.clone()).collect(),
+            store: layer.store,
             env_files: layer.env_files,
             dialect: layer.dialect,
             dialects: layer.dialects,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use envward_policy::Config;
 use envward_policy::config::File;
 
-use super::finding::{Finding, Kind, Place};
+use super::finding::{self, Finding, Kind, Place};
+use crate::failure::Failure;
 
 /// The configuration file that is read when there is one.
 const CONFIG_FILE: &str = "envward.toml";
@@ -89,4 +90,14 @@ impl Profile {
         let place = path.map(|path| Place { file: path.display().to_string(), line: None, column: None });
         Finding::new(Kind::Profile, format!("no profile `{}` ({}): {why}", name.escape_debug(), self.by)).at(place)
     }
+}
+
+/// What the file says without a profile.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub(crate) fn read_config(file: Option<&Path>, none: bool) -> Result<Config, Failure> {
+    let choice = Choice { file, none, profile: None };
+    Configuration::read(choice).map(|read| read.config).map_err(|findings| finding::failure(&findings))
 }

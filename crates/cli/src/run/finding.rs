@@ -75,6 +75,15 @@ impl Finding {
         self
     }
 
+    /// What stops a command.
+    pub(crate) fn failure(kind: Kind, failure: &Failure) -> Self {
+        let finding = Self::new(kind, failure.message());
+        match failure.remedy() {
+            Some(remedy) => finding.hint(remedy),
+            None => finding,
+        }
+    }
+
     /// A source that cannot be loaded. Where that is a mistake in a file, its place and variable
     /// are taken out of the text.
     pub(crate) fn source(error: &SourceError) -> Self {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use envward_launch::mode::{self, Attempt, Mode};
 use envward_launch::permit::Permit;
+use envward_policy::config::StoreSection;
 use envward_policy::inherit::NamePattern;
 use envward_policy::mechanism::Selection;
 use envward_policy::rules::{Rule, Rules};
@@ -15,7 +16,7 @@ use envward_source::{EnvFile, FromEnv, Source};
 
 use super::configuration::{Choice, Configuration};
 use super::declared::{self, Declared};
-use super::finding::{self, Finding};
+use super::finding::{self, Finding, Kind};
 use super::report;
 use crate::arguments;
 use crate::failure::Failure;
@@ -25,6 +26,7 @@ use crate::output;
 pub(crate) struct Plan {
     pub(crate) command: Vec<OsString>,
     sources: Vec<Box<dyn Source>>,
+    store: Option<StoreSection>,
     pub(crate) permit: Permits,
     pub(crate) declared: Declared,
     /// The configuration file.
@@ -115,9 +117,9 @@ impl Plan {
         for name in &arguments.from_env {
             sources.push(Box::new(FromEnv::parse(name).map_err(|error| option("--from-env", error))?));
         }
-        if sources.is_empty() && declared.variables.is_empty() {
+        if sources.is_empty() && declared.variables.is_empty() && config.store.is_none() {
             return Err(Failure::own("there are no secrets to run the program with")
-                .hint("name a source: --env-file FILE, --secret NAME=file:PATH or --from-env NAME"));
+                .hint("name a source: --env-file FILE, --secret NAME=file:PATH or --from-env NAME, or make a store: envward init"));
         }
         let mut rules = config.rules;
         for text in &arguments.only {
@@ -155,6 +157,7 @@ impl Plan {
         Ok(Self {
             command: arguments.command,
             sources,
+            store: config.store,
             permit: Permits(rules),
             declared,
             config: path,
@@ -186,6 +189,9 @@ impl Plan {
     pub(crate) fn gather(&self) -> Result<Gathered, Failure> {
         let mut vault = self.vault()?;
         let mut findings = Vec::new();
+        if let Err(failure) = crate::store::load(self.store.as_ref(), &mut vault) {
+            findings.push(Finding::failure(Kind::Source, &failure));
+        }
         for source in &self.sources {
             if let Err(error) = source.load(&mut vault) {
                 findings.push(Finding::source(&error));

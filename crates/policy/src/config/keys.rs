@@ -2,9 +2,11 @@
 //! that holds the JSON Schema against them.
 
 /// The tables at the top of the file.
-pub const FILE: &[&str] = &["run", "inherit", "variables", "secrets", "profiles"];
+pub const FILE: &[&str] = &["run", "store", "inherit", "variables", "secrets", "profiles"];
 /// `[run]`.
 pub const RUN: &[&str] = &["env-files", "dialect", "dialects", "mode", "require", "best-effort"];
+/// `[store]`.
+pub const STORE: &[&str] = &["path", "identity"];
 /// `[inherit]`.
 pub const INHERIT: &[&str] = &["allow", "deny"];
 /// `[variables.NAME]`.
@@ -13,7 +15,7 @@ pub const VARIABLE: &[&str] =
 /// `[secrets.NAME]`.
 pub const SECRET: &[&str] = &["source", "required", "type", "values", "pattern", "only", "deny", "description"];
 /// `[profiles.NAME]`.
-pub const PROFILE: &[&str] = &["extends", "run", "inherit", "variables", "secrets"];
+pub const PROFILE: &[&str] = &["extends", "run", "store", "inherit", "variables", "secrets"];
 
 /// The one of some names that was probably meant: it differs in few enough places.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

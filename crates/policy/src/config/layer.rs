@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::Variable;
 use super::error::Problem;
+use super::{StoreSection, Variable};
 use crate::dialect::Dialect;
 use crate::inherit::NamePattern;
 use crate::kind::Kind;
@@ -22,6 +22,7 @@ pub(super) struct Layer {
     pub(super) mode: Option<Mode>,
     pub(super) require: Vec<Selection>,
     pub(super) best_effort: Vec<Selection>,
+    pub(super) store: Option<StoreSection>,
     pub(super) allow: Option<Vec<NamePattern>>,
     pub(super) deny: Option<Vec<NamePattern>>,
     pub(super) variables: Vec<Draft>,
@@ -59,6 +60,11 @@ impl Layer {
         self.dialect = above.dialect.or(self.dialect);
         self.dialects.extend(above.dialects.iter().cloned());
         self.mode = above.mode.or(self.mode);
+        if let Some(above) = &above.store {
+            let store = self.store.get_or_insert_default();
+            replace(&mut store.path, above.path.clone());
+            replace(&mut store.identity, above.identity.clone());
+        }
         self.put_selections(above);
         self.allow = above.allow.clone().or_else(|| self.allow.take());
         self.deny = above.deny.clone().or_else(|| self.deny.take());

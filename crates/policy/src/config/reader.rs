@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -94,6 +94,7 @@ impl<'a> Reader<'a> {
     fn table_of_layer(&self, layer: &mut Layer, key: &Key<'_>, value: &Value<'_>) -> bool {
         match key.name {
             "run" => self.run(layer, key, value),
+            "store" => self.store(layer, key, value),
             "inherit" => self.inherit(layer, key, value),
             "variables" => self.variables(layer, key, value, false),
             "secrets" => self.variables(layer, key, value, true),
@@ -140,6 +141,24 @@ impl<'a> Reader<'a> {
     fn dialect(&self, key: &Key<'_>, value: &Value<'_>) -> Option<Dialect> {
         let name = self.string(key, value)?;
         self.noted(key, &value.span(), name.parse().map_err(Problem::Dialect))
+    }
+
+    fn store(&self, layer: &mut Layer, key: &Key<'_>, value: &Value<'_>) {
+        let section = layer.store.get_or_insert_default();
+        self.each_of(key, value, |key, value| {
+            let place = match key.name {
+                "path" => &mut section.path,
+                "identity" => &mut section.identity,
+                _ => return self.unknown(&key, "[store]".to_owned(), keys::STORE),
+            };
+            let Some(path) = self.string(&key, value) else { return };
+            if path.is_empty() {
+                self.note(&value.span(), Shown::ValueOf(key.name.to_owned()), Problem::EmptyPath);
+            }
+            // Relative to where the file is, or to the home directory.
+            let at_home = path.starts_with("~/");
+            *place = Some(if at_home { PathBuf::from(path) } else { self.directory.join(path) });
+        });
     }
 
     fn inherit(&self, layer: &mut Layer, key: &Key<'_>, value: &Value<'_>) {
