@@ -4,6 +4,7 @@
 
 mod arrows;
 mod bench;
+mod bench_store;
 mod ci;
 mod closure;
 mod env_file;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check | bench | bench redact | bench env-file | guest | man
+const USAGE: &str = "usage: cargo xtask ci | check | bench [redact | env-file | store] | guest | man
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
   bench   what envward run costs, side by side with the same work without it
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ["bench", "env-file"] => env_file::run(),
         ["guest", ref arguments @ ..] => guest::run(arguments),
         ["man"] => man::run(),
+        ["bench", "store"] => bench_store::run(),
         ["spin"] => {
             bench::spin();
             Ok(())
