@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 use super::{code, failure};
 
-/// The longest line that a terminal gives.
+/// The longest line that a terminal gives (`N_TTY_BUF_SIZE`).
 const MAX_LINE: usize = 4096;
 const O_NOCTTY: i32 = 0o400;
 
@@ -26,7 +26,8 @@ pub(super) fn secret(prompt: &str) -> Option<String> {
     terminal.write_all(prompt.as_bytes()).ok()?;
     before.without_echo().set(terminal.as_fd(), true).ok()?;
     let line = line(&mut terminal);
-    let _ = before.set(terminal.as_fd(), false);
+    // What was pasted behind the first line is not for whoever reads the terminal next.
+    let _ = before.set(terminal.as_fd(), true);
     line
 }
 
@@ -41,6 +42,10 @@ fn line(terminal: &mut File) -> Option<String> {
     // Whole lines come at once; the buffer is in this process's heap.
     let mut bytes = vec![0; MAX_LINE];
     let count = terminal.read(&mut bytes).ok()?;
+    // The terminal drops what does not fit: a part of a value is none.
+    if count >= MAX_LINE - 1 {
+        return None;
+    }
     bytes.truncate(count);
     if bytes.pop() != Some(b'\n') {
         return None;
