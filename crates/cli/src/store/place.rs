@@ -19,20 +19,20 @@ pub(super) const STORE_FILE: &str = "secrets.envward";
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Place {
     /// The store; else the `path` in [store] of envward.toml, else secrets.envward
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) store: Option<PathBuf>,
     /// A file with an age identity or an SSH private key; else the `identity` in [store] of
     /// envward.toml, else envward/identity.txt in the user's configuration directory
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) identity: Vec<PathBuf>,
     /// A file whose first line is the passphrase of the store
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) passphrase_file: Option<PathBuf>,
     /// Read this configuration file instead of ./envward.toml
-    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
     pub(super) config: Option<PathBuf>,
     /// Read no configuration file
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) no_config: bool,
     #[command(flatten)]
     pub(super) best: Best,
@@ -42,7 +42,7 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Best {
     /// Go on without this mechanism (memfd_secret) if it cannot be had
-    #[arg(long, value_name = "MECHANISM")]
+    #[arg(long, global = true, value_name = "MECHANISM")]
     best_effort: Vec<String>,
 }
 

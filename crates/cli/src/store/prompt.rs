@@ -23,9 +23,8 @@ fn terminal() -> Option<File> {
 pub(super) fn secret(prompt: &str) -> Option<String> {
     let mut terminal = terminal()?;
     let before = Attributes::of(terminal.as_fd()).ok()?;
-    terminal.write_all(prompt.as_bytes()).ok()?;
     before.without_echo().set(terminal.as_fd(), true).ok()?;
-    let line = line(&mut terminal);
+    let line = terminal.write_all(prompt.as_bytes()).ok().and_then(|()| line(&mut terminal));
     // What was pasted behind the first line is not for whoever reads the terminal next.
     let _ = before.set(terminal.as_fd(), true);
     line

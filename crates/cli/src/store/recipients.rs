@@ -19,7 +19,7 @@ pub(crate) struct Recipients {
     #[command(flatten)]
     place: Place,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
     change: Option<Change>,

@@ -84,6 +84,10 @@ impl Located {
         let text = locked.text().to_vec();
         let document = self.document(&text)?;
         let key = self.key(&document, &identities)?;
+        // Nothing is written on top of what somebody else has put there.
+        for record in document.records() {
+            record.open(&key).map_err(|error| self.say(error))?;
+        }
         let (result, text) = change(&document, &key)?;
         if let Some(text) = text {
             locked.replace(text.as_bytes())?;

@@ -125,7 +125,8 @@ fn at_terminal(room: &Room, command: &str, typed: &[(&str, &str)]) -> (String, b
     );
     for (wait, text) in typed {
         script.push_str(&format!(
-            "while {wait:?}.encode() not in seen:\n    seen += os.read(fd, 1000)\nseen += b'|'\nos.write(fd, {text:?}.encode())\n"
+            "while {wait:?}.encode() not in seen:\n    seen += os.read(fd, 1000)\nseen += b'|'\nos.write(fd, bytes({:?}))\n",
+            text.as_bytes()
         ));
     }
     script.push_str(
