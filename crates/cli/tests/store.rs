@@ -2,12 +2,7 @@
 //!
 //! Needs gcc, ssh-keygen, unshare, mount and ed.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test code: a failed expectation ends the test"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code: a failed expectation ends the test")]
 
 #[path = "store/commands.rs"]
 mod commands;

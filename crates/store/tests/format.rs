@@ -1,6 +1,6 @@
 //! The format: what is written is read back, and nothing else is.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
+#![expect(clippy::unwrap_used, reason = "test code: a failed expectation ends the test")]
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -44,8 +44,11 @@ fn with(key: &Key, text: &str, versions: &[(&str, Option<&str>)]) -> String {
     draft.text()
 }
 
+/// Name, version, whether it is a removal, and the value.
+type Version = (String, u32, bool, Vec<u8>);
+
 /// All that a store says to whoever can open it: every version, or why it is refused.
-fn opened(text: &[u8], identities: &Identities) -> Result<Vec<(String, u32, bool, Vec<u8>)>, StoreError> {
+fn opened(text: &[u8], identities: &Identities) -> Result<Vec<Version>, StoreError> {
     let document = Document::parse(text)?;
     let key = Key::unwrap(&document, identities)?;
     document

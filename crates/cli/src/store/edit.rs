@@ -158,6 +158,7 @@ fn save(located: &Located, base: &[u8], path: &Path) -> Result<u8, Failure> {
     let text = locked.text().to_vec();
     let document = located.document(&text)?;
     let key = located.key(&document, &identities)?;
+    located.check(&document, &key)?;
     let mut draft = Draft::new(&document, &key, now());
     let mut clashes = Vec::new();
     for (name, mine) in changes {

@@ -84,15 +84,17 @@ impl Located {
         let text = locked.text().to_vec();
         let document = self.document(&text)?;
         let key = self.key(&document, &identities)?;
-        // Nothing is written on top of what somebody else has put there.
-        for record in document.records() {
-            record.open(&key).map_err(|error| self.say(error))?;
-        }
+        self.check(&document, &key)?;
         let (result, text) = change(&document, &key)?;
         if let Some(text) = text {
             locked.replace(text.as_bytes())?;
         }
         Ok(result)
+    }
+
+    /// Opens every line: nothing is written on top of what somebody else has put there.
+    pub(super) fn check(&self, document: &Document<'_>, key: &Key) -> Result<(), Failure> {
+        document.records().iter().try_for_each(|record| record.open(key).map(drop).map_err(|error| self.say(error)))
     }
 
     /// Adds versions.

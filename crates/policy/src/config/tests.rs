@@ -88,7 +88,7 @@ fn wrong_files_are_told_with_place_and_remedy() {
                         (a value itself would be seen by everyone who reads this file)";
     let cases = [
         ("[runn]\n", "1:2: unknown key `runn` in the file; did you mean `run`?"),
-        ("x = 1\n", "1:1: unknown key `x` in the file; known are run, inherit, variables, secrets, profiles"),
+        ("x = 1\n", "1:1: unknown key `x` in the file; known are run, store, inherit, variables, secrets, profiles"),
         ("[run]\n\nmod = \"full\"\n", "3:1: unknown key `mod` in [run]; did you mean `mode`?"),
         (
             "[run]\nfast = 1\n",
