@@ -43,7 +43,7 @@ fn every_name_is_explained() {
     for kind in KIND_NAMES {
         assert!(PAGE.contains(&format!("\n| `{kind}` |")), "{kind}");
     }
-    for key in [keys::RUN, keys::INHERIT, keys::VARIABLE, keys::SECRET].concat() {
+    for key in [keys::RUN, keys::STORE, keys::INHERIT, keys::VARIABLE, keys::SECRET].concat() {
         assert!(PAGE.contains(&format!("\n| `{key}` |")), "{key}");
     }
     for key in [keys::FILE, keys::PROFILE].concat() {

@@ -82,6 +82,7 @@ fn both_know_the_same_keys_and_names() {
     for (table, known) in [
         (&schema, keys::FILE),
         (&definitions["run"], keys::RUN),
+        (&definitions["store"], keys::STORE),
         (&definitions["inherit"], keys::INHERIT),
         (&definitions["variable"], keys::VARIABLE),
         (&definitions["secret"], keys::SECRET),
@@ -162,6 +163,8 @@ fn both_say_the_same_of_every_key() {
     for (table, known) in [
         ("", keys::FILE),
         ("[run]", keys::RUN),
+        ("[store]", keys::STORE),
+        ("[profiles.p.store]", keys::STORE),
         ("[inherit]", keys::INHERIT),
         ("[variables.A]", keys::VARIABLE),
         ("[variables.A]\nsecret = false", keys::VARIABLE),
@@ -187,7 +190,7 @@ fn both_say_the_same_of_every_key() {
         }
     }
     // Every known key was right at least once, so that the comparison says something.
-    for known in [keys::FILE, keys::RUN, keys::INHERIT, keys::VARIABLE, keys::SECRET] {
+    for known in [keys::FILE, keys::RUN, keys::STORE, keys::INHERIT, keys::VARIABLE, keys::SECRET] {
         for key in known {
             assert!(accepted.contains(&(known.as_ptr(), *key)), "{key} was never right");
         }

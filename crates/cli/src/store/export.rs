@@ -93,7 +93,7 @@ mod tests {
             match piece {
                 Piece::Bytes(bytes) => value.extend_from_slice(bytes),
                 Piece::Character(c) => value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-                Piece::Variable { .. } => unreachable!("variables are escaped"),
+                _ => unreachable!("variables and commands are escaped"),
             }
         }
         assert_eq!(parser.next_key().unwrap(), None);
