@@ -3,7 +3,6 @@
 //! what the document says. `…` stands for any text in a line, alone in a line for any lines.
 //!
 //! Needs root, bash, git, python3 and perl.
-#![expect(clippy::unwrap_used, reason = "test code: a failed expectation ends the test")]
 
 use std::fmt::Write as _;
 use std::path::Path;
