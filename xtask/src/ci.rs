@@ -25,6 +25,12 @@ const BEFORE_CHECKS: &[Step] = &[
         program: "cargo",
         arguments: &["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"],
     },
+    Step {
+        // Not among all targets, because `cargo test` is to leave them alone.
+        name: "lints of tests for guests",
+        program: "cargo",
+        arguments: &["clippy", "--workspace", "--test=guest_*", "--all-features", "--locked", "--", "-D", "warnings"],
+    },
 ];
 
 const AFTER_CHECKS: &[Step] = &[
