@@ -16,7 +16,20 @@ pub(crate) fn run() -> Result<(), Trouble> {
         say(&format!("sanitize: {sanitizer}"));
         sanitized(&repository, sanitizer)?;
     }
+    interface(&repository)?;
     valgrind(&repository)
+}
+
+/// The C interface in a program that is instrumented, linked with the library statically.
+fn interface(repository: &Repository) -> Result<(), Trouble> {
+    let archive = build::library(repository)?.with_extension("a").display().to_string();
+    let directory = build::directory(repository, "sanitized")?;
+    for option in ["-fsanitize=address", "-fsanitize=thread"] {
+        say(&format!("sanitize: gcc {option} interface"));
+        let binary = build::program(repository, Libc::Glibc, "interface", &[option, "-g", &archive], &directory)?;
+        succeed(Command::new(binary).env("ASAN_OPTIONS", "detect_leaks=0"))?;
+    }
+    Ok(())
 }
 
 /// The stress tests of `envward-environ` and the unit tests of the table, built with a
