@@ -134,6 +134,7 @@ fn both_say_the_same_of_every_key() {
         "\"all\"",
         "\"yama\"",
         "\"full\"",
+        "\"node\"",
         "\"port\"",
         "\"enum\"",
         "\"regex\"",
@@ -157,6 +158,7 @@ fn both_say_the_same_of_every_key() {
         "[1]",
         "{}",
         "{ x = {} }",
+        "{ x = \"node\" }",
         "1979-05-27",
     ];
     let mut accepted = BTreeSet::new();
