@@ -311,7 +311,7 @@ impl<'a> Parser<'a> {
         let inside = &self.cursor.rest()[2..];
         let end = inside.iter().position(|byte| matches!(byte, b')' | b'\n'));
         let Some(end) = end.filter(|end| inside[*end] == b')') else {
-            return Err(self.error(position, Problem::UnterminatedCommand));
+            return Err(self.error(position, Problem::CommandSubstitution));
         };
         let command = str::from_utf8(&inside[..end]).unwrap_or_default();
         self.cursor.at += 2 + end + 1;
