@@ -201,7 +201,7 @@ fn the_systemd_unit_starts_a_service_that_has_its_secrets() {
     let address = stage.room.path().join("notify");
     let socket = UnixDatagram::bind(&address).unwrap();
     std::os::unix::fs::chown(&address, Some(USER), Some(USER)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let start = setting(&unit, "ExecStart").replace("%d", credentials.to_str().unwrap());
     let words: Vec<&str> = start.split(' ').collect();
     let mut service = stage.command("prlimit", "util-linux", Path::new("/"));

@@ -145,6 +145,15 @@ fn what_stands_in_the_place_of_a_name_is_not_shown() {
     assert_eq!(findings["findings"][0]["kind"], "gitlab-token");
     assert_eq!(findings["findings"][0]["name"], Value::Null);
     assert!(!said(&output).windows(20).any(|window| window == &value.as_bytes()[6..26]));
+    // What has a value, and no name.
+    let process = Waiting::start(USER, &["/bin/cat"], &[("opensesame now PASSWORD", "swordfish-4711")]);
+    let output = stage.scan(USER, &["--json", "--pid", &process.id().to_string()]);
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&findings["findings"][0]["kind"], &findings["findings"][0]["name"]),
+        (&"password".into(), &Value::Null)
+    );
+    assert!(!said(&output).windows(10).any(|window| window == b"opensesame"));
 }
 
 #[test]
@@ -161,7 +170,9 @@ fn a_program_under_envward_shows_nothing() {
     started.0.stdin.as_mut().unwrap().write_all(b"x").unwrap();
     started.0.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     let path = format!("/proc/{0}/task/{0}/children", started.id());
-    let program = std::fs::read_to_string(path).unwrap().trim().parse().unwrap();
+    // The process that the program was started in may not be reaped yet; the program is the last.
+    let children = std::fs::read_to_string(path).unwrap();
+    let program = children.split_whitespace().last().unwrap().parse().unwrap();
     for pid in [started.id(), program] {
         assert_eq!(stage.findings(ROOT, pid, &[]), (0, Vec::new()));
     }
@@ -208,6 +219,12 @@ fn a_process_that_may_not_be_looked_at_is_counted() {
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
     assert_eq!(scan["processes"]["unreadable"], 1);
     assert_eq!(stage.findings(ROOT, closed.id(), &[]).0, 1);
+    // Nor with the capability on the file of envward, which is for launching.
+    let setcap = Command::new("setcap").arg("cap_sys_ptrace=ep").arg(&stage.envward).status();
+    assert!(setcap.unwrap_or_else(|error| panic!("setcap: {error}: apt-get install libcap2-bin")).success());
+    let output = stage.scan(USER, &["--json", "--pid", &closed.id().to_string()]);
+    let scan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &scan["processes"]["unreadable"]), (Some(0), &1.into()));
 }
 
 #[test]
