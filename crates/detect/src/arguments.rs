@@ -110,7 +110,8 @@ fn script(index: usize, argument: &[u8]) -> Option<Found> {
         for found in text::detect(line, text::Syntax::Data) {
             let detection = Detection { range: shifted(found.detection.range, start), ..found.detection };
             if best.as_ref().is_none_or(|best| detection.confidence > best.detection.confidence) {
-                let name = found.name.map(|name| (index, shifted(name, start)));
+                let name = found.name.filter(|name| is_plain_name(&line[name.clone()]));
+                let name = name.map(|name| (index, shifted(name, start)));
                 best = Some(Found { index, name, detection });
             }
         }
