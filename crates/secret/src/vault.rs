@@ -198,6 +198,15 @@ impl Vault {
         Ok(Arena { region: self.arena, entries, spare: self.spare })
     }
 
+    /// Makes room for `more` bytes of entries at once, where it is known how many will come.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn make_room(&mut self, more: usize) -> Result<(), RegionError> {
+        self.reserve(self.used.saturating_add(more))
+    }
+
     fn reserve(&mut self, end: usize) -> Result<(), RegionError> {
         if end <= self.arena.len() {
             return Ok(());

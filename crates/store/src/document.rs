@@ -92,7 +92,10 @@ impl<'t> Document<'t> {
             return reader.fail("the key block is not base64");
         };
         let block = &reader.text[header.len()..reader.next];
-        let mut records = Vec::new();
+        // Grown step by step, it would touch twice as much memory, which is dear where it is
+        // protected.
+        let rest = &reader.text[reader.next..];
+        let mut records = Vec::with_capacity(rest.bytes().filter(|byte| *byte == b'\n').count());
         loop {
             line = reader.next()?;
             if line == END {

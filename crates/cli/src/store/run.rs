@@ -59,6 +59,8 @@ pub(crate) fn load(section: Option<&StoreSection>, vault: &mut Vault) -> Result<
         _ => return Err(Failure::own("the process that opens the store said nothing")),
     }
     let origin = located.store.display().to_string();
+    // A name, `=`, a value and NUL take less than the two with their lengths.
+    vault.make_room(Entries(entries.0).len()).map_err(Failure::own)?;
     while let Some(name) = entries.field().filter(|name| !name.is_empty()) {
         let name = String::from_utf8_lossy(name);
         let value = entries.field().unwrap_or_default();
@@ -96,6 +98,15 @@ fn write(to: &mut [u8], at: usize, bytes: &[u8]) -> usize {
 struct Entries<'m>(&'m [u8]);
 
 impl<'m> Entries<'m> {
+    /// How long all of them are, with their lengths.
+    fn len(mut self) -> usize {
+        let before = self.0.len();
+        while self.field().is_some_and(|name| !name.is_empty()) {
+            self.field();
+        }
+        before - self.0.len()
+    }
+
     fn field(&mut self) -> Option<&'m [u8]> {
         let (number, rest) = self.0.split_first_chunk::<4>()?;
         let len = usize::try_from(u32::from_le_bytes(*number)).ok()?;
