@@ -13,7 +13,6 @@ mod stage;
 mod attacks {
     mod debugger;
     mod exec;
-    mod promise;
     mod racer;
     mod routes;
     mod start;
