@@ -157,8 +157,8 @@ fn is_refused(problem: &Problem) -> bool {
 
 /// Whether the values differ in blanks at their ends only.
 fn are_alike(ours: &Values, theirs: &Values) -> bool {
-    let same = |((name, ours), (other, theirs)): ((&String, &Option<String>), (&String, &Option<String>))| {
-        name == other && ours.as_deref().map(str::trim) == theirs.as_deref().map(str::trim)
+    let trimmed = |values: &Values| -> Vec<(String, Option<String>)> {
+        values.iter().map(|(name, value)| (name.clone(), value.as_deref().map(|text| text.trim().to_owned()))).collect()
     };
-    ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+    trimmed(ours) == trimmed(theirs)
 }
