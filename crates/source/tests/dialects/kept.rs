@@ -122,6 +122,9 @@ pub(crate) fn in_general(dialect: Dialect, text: &[u8], ours: &Answer, theirs: &
         (Dialect::Compose, Answer::Wrong(Problem::MissingKey), Answer::Values(values)) if values.contains_key("") => {
             Some("no variable can have an empty name")
         }
+        (Dialect::Compose, Answer::Values(_), Answer::Values(theirs)) if theirs.contains_key("") => {
+            Some("a name alone at the end of the file is left out")
+        }
         (Dialect::Shell, Answer::Wrong(problem), _) if is_refused(problem) => Some("only assignments are read"),
         (Dialect::Dotenvy, Answer::Wrong(Problem::BackslashAtEnd), _) => Some("a backslash at the end is an error"),
         (Dialect::Dotenvy, Answer::Wrong(Problem::MissingEquals | Problem::InvalidKey), _) => {
