@@ -52,6 +52,7 @@ const AFTER_CHECKS: &[Step] = &[
             "--test=vault",
         ],
     },
+    Step { name: "fuzz targets", program: "fuzz/all", arguments: &[] },
     Step { name: "tests", program: "cargo", arguments: &["test", "--workspace", "--locked", "--no-fail-fast"] },
 ];
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 /// A process that cannot be mistaken for a later one with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub fn identify(pid: u32) -> io::Result<Identity> {
 /// Field 22; the name in parentheses before it may hold anything.
 fn start_ticks(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The inode number of the machine's first PID namespace (`PROC_PID_INIT_INO`).
+const FIRST_NAMESPACE: u64 = 0xefff_fffc;
+
+/// Whether processes have the numbers here that the kernel's programs see: those of the first
+/// [PID namespace](https://man7.org/linux/man-pages/man7/pid_namespaces.7.html).
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn is_in_first_namespace() -> io::Result<bool> {
+    Ok(fs::metadata("/proc/self/ns/pid")?.ino() == FIRST_NAMESPACE)
 }
 
 /// A device number of stat(2) as the kernel has it inside: twelve bits for the major number and

@@ -9,6 +9,7 @@ use envward_agent::config::{self, Config};
 use envward_agent::event::Record;
 use envward_agent::guard::{Guard, GuardError};
 use envward_agent::layout::{Counter, trust};
+use envward_agent::process;
 use envward_agent::prove::{self, Tier};
 use envward_agent::recipe::Book;
 use envward_agent::report::{Lookup, Report};
@@ -81,6 +82,13 @@ pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
 fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier), Failure> {
     // Our own memory holds no secret, and still is nobody's affair.
     prctl::set_dumpable(false)?;
+    if !process::is_in_first_namespace()? {
+        return Err(Failure::new(
+            1,
+            "processes have other numbers here than in the kernel: this is not the first PID namespace",
+        )
+        .hint("run the agent on the host, or in a container that shares its PID namespace"));
+    }
     let config = read(arguments.config.as_deref())?;
     let mut book = Book::own()?;
     if let Some(directory) = &config.recipes {

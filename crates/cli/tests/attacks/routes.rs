@@ -45,6 +45,12 @@ const INJECTING: Promise = Promise {
 };
 
 pub(super) fn check(route: &str, what: &str, promise: &Promise) {
+    let wrong = broken(route, what, promise);
+    assert!(wrong.is_empty(), "{route}:\n{}", wrong.join("\n"));
+}
+
+/// Where a promise is not kept.
+fn broken(route: &str, what: &str, promise: &Promise) -> Vec<String> {
     let mut wrong = Vec::new();
     let user = [
         (DIRECT_USER, promise.plain),
@@ -62,7 +68,7 @@ pub(super) fn check(route: &str, what: &str, promise: &Promise) {
     for (case, row) in [(DIRECT_USER, promise.plain), (SUPERVISED, promise.supervised), (FULL_USER, promise.full)] {
         compare(route, &Victim::second(&case, what), &case, &Attacker::ALL, &row, &mut wrong);
     }
-    assert!(wrong.is_empty(), "{route}:\n{}", wrong.join("\n"));
+    wrong
 }
 
 fn compare(
@@ -155,7 +161,17 @@ fn stack_sampled_by_the_profiler() {
         true => READING,
         false => Promise { plain: [Denied, Denied, Leaked], supervised: [Denied, Denied, NotFound], ..READING },
     };
-    check("stack-samples", "spin", &promise);
+    // A sample ends at the first page of the stack that is not there at that moment, so a plain
+    // process need not leak at every try. A protected one must at none.
+    let missed = |wrong: &[String]| wrong.iter().all(|line| line.ends_with("NotFound, not Leaked"));
+    let mut wrong = Vec::new();
+    for _ in 0..4 {
+        wrong = broken("stack-samples", "spin", &promise);
+        if wrong.is_empty() || !missed(&wrong) {
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "stack-samples:\n{}", wrong.join("\n"));
 }
 
 #[test]
