@@ -38,6 +38,8 @@ fn main() {
     // For the command alone: the tests of this package are linked dynamically.
     println!("cargo:rustc-link-arg-bins=-L{}", directory.display());
     println!("cargo:rustc-link-arg-bins=-static-pie");
+    // Thousands of addresses in a fraction of the room, which is read at every start.
+    println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
 }
 
 /// Where the C compiler has an archive; one that has none prints the bare name.
