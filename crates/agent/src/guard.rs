@@ -105,9 +105,9 @@ impl GuardError {
                 Some("run the agent as root: it needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN")
             }
             Self::Object(_) => None,
-            Self::Program { .. } => {
-                Some("Linux 5.13 or later with CONFIG_BPF_LSM is needed to deny; see `envward-agent tier`")
-            }
+            Self::Program { .. } => Some(
+                "Linux 5.13 or later with CONFIG_BPF_LSM is needed to deny; see what `envward agent --prove` shows",
+            ),
             Self::Map { .. } | Self::Subject { .. } => None,
         }
     }

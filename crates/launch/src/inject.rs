@@ -241,8 +241,7 @@ impl Fresh {
     }
 
     /// Gives the program the environment `envp`, and a scratchpad above its vectors unless they are
-    /// very long. Only while
-    /// it is dumpable, without privileges.
+    /// very long. Only while it is dumpable, without privileges.
     ///
     /// # Errors
     /// See [`InjectError`].
