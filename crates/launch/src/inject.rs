@@ -130,12 +130,8 @@ pub enum HandOver<'a> {
         descriptor: OwnedFd,
         /// Its length in bytes.
         length: usize,
-        /// Where the trap arrives.
-        listener: &'a Listener,
-        /// Where other processes' notifications wait meanwhile.
-        queue: &'a mut VecDeque<Notification>,
-        /// What becomes readable when a process stops.
-        signals: BorrowedFd<'a>,
+        /// What is waited with.
+        wait: Wait<'a>,
     },
     /// It has inherited it: without supervision there are no traps.
     Inherited {
@@ -372,8 +368,7 @@ impl Fresh {
         let address = image.base(self.abi()) as u64;
         let (fresh, descriptor, length) = match how {
             HandOver::Inherited { number, length } => (self, number, length as u64),
-            HandOver::Trap { descriptor, length, listener, queue, signals } => {
-                let mut wait = Wait { listener, queue, signals };
+            HandOver::Trap { descriptor, length, mut wait } => {
                 let (fresh, number) = self.descriptor(&descriptor, &mut wait)?;
                 (fresh, number, length as u64)
             }
@@ -464,13 +459,13 @@ impl Fresh {
 }
 
 /// Waiting for a trap.
-pub(crate) struct Wait<'a> {
+pub struct Wait<'a> {
     /// Where the trap arrives.
-    pub(crate) listener: &'a Listener,
+    pub listener: &'a Listener,
     /// Where other processes' notifications wait meanwhile.
-    pub(crate) queue: &'a mut VecDeque<Notification>,
+    pub queue: &'a mut VecDeque<Notification>,
     /// What becomes readable when a process stops.
-    pub(crate) signals: BorrowedFd<'a>,
+    pub signals: BorrowedFd<'a>,
 }
 
 impl Wait<'_> {

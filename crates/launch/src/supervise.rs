@@ -558,8 +558,8 @@ impl<'a> Supervisor<'a> {
                 let carries = |index| role.carry().secrets.iter().any(|carried| carried.entry == Some(index));
                 let Copy { descriptor, length } =
                     self.image.copy(|index, entry| may_have(entry) && (!entry.is_alias() || carries(index)))?;
-                let signals = self.signals.as_fd();
-                HandOver::Trap { descriptor, length, listener, queue: &mut self.queue, signals }
+                let wait = Wait { listener, queue: &mut self.queue, signals: self.signals.as_fd() };
+                HandOver::Trap { descriptor, length, wait }
             }
             // Only the first program comes here without a listener, and it has inherited one.
             (_, None) => return Ok(fresh.into_tracee()),
