@@ -134,8 +134,9 @@ fn three_hundred_names_at_once() {
     );
 }
 
-/// A program that execs itself over and over leaves nothing in the supervisor:
-/// as many descriptors and mappings after a thousand execs as after ten.
+/// A program that execs itself over and over leaves nothing in the supervisor: as many
+/// descriptors after a thousand execs as after ten, and as many mappings, but for those that
+/// the kernel joins or parts by where they happen to lie.
 #[test]
 fn supervisor_does_not_grow() {
     require_root("a look into the supervisor");
@@ -156,5 +157,7 @@ fn supervisor_does_not_grow() {
         running.finish().expect_success();
         (descriptors, maps)
     };
-    assert_eq!(size_after("1000"), size_after("10"));
+    let ((descriptors, maps), (descriptors_before, maps_before)) = (size_after("1000"), size_after("10"));
+    assert_eq!(descriptors, descriptors_before);
+    assert!(maps.abs_diff(maps_before) <= 4, "{maps} mappings after a thousand execs, {maps_before} after ten");
 }
