@@ -135,8 +135,127 @@ pub(crate) struct Status {
 impl Run {
     /// Reads what follows `run`; `None` where the whole parser has to say something.
     pub(crate) fn parse_alone(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let arguments: Vec<OsString> = arguments.collect();
+        Self::parse_plain(&arguments).or_else(|| Self::parse_described(arguments))
+    }
+
+    /// The command line of most starts: options that everybody uses, each a word of its own, and
+    /// the program after `--`. To describe all options to the parser takes a twentieth of
+    /// `envward run -- true`. `None` for everything else, right or wrong.
+    fn parse_plain(arguments: &[OsString]) -> Option<Self> {
+        let mut run = Self::default();
+        let mut words = arguments.iter();
+        loop {
+            let word = words.next()?.to_str()?;
+            let flag = match word {
+                "--" => break,
+                "--quiet" | "-q" => &mut run.quiet,
+                "--no-config" => &mut run.no_config,
+                "--env-file" => {
+                    run.env_file.push(value(words.next()?)?.into());
+                    continue;
+                }
+                "--secret" => {
+                    run.secret.push(value(words.next()?)?);
+                    continue;
+                }
+                "--from-env" => {
+                    run.from_env.push(value(words.next()?)?);
+                    continue;
+                }
+                _ => return None,
+            };
+            if std::mem::replace(flag, true) {
+                return None;
+            }
+        }
+        run.command = words.cloned().collect();
+        (!run.command.is_empty()).then_some(run)
+    }
+
+    fn parse_described(arguments: Vec<OsString>) -> Option<Self> {
         let command = Self::augment_args(clap::Command::new("run").no_binary_name(true));
         let matches = command.try_get_matches_from(arguments).ok()?;
         Self::from_arg_matches(&matches).ok()
+    }
+}
+
+/// The value of an option that stands in the next word: not what may be another option.
+fn value(word: &OsString) -> Option<OsString> {
+    let first = word.as_encoded_bytes().first()?;
+    (*first != b'-').then(|| word.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn plain_command_lines_are_read_without_the_parser() {
+        let line = words(&[
+            "-q",
+            "--no-config",
+            "--env-file",
+            "a",
+            "--secret",
+            "B=stdin",
+            "--from-env",
+            "C",
+            "--",
+            "-d",
+            "--",
+            "e",
+        ]);
+        let run = Run::parse_plain(&line).expect("plain");
+        assert_eq!(run.command, words(&["-d", "--", "e"]));
+        assert_eq!(format!("{run:?}"), format!("{:?}", Run::parse_described(line).expect("right")));
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_the_parser() {
+        for line in [
+            &["--env-file", "a", "program"][..],
+            &["--env-file=a", "--", "program"],
+            &["--env-file", "-a", "--", "program"],
+            &["--env-file", "", "--", "program"],
+            &["--env-file", "--", "program"],
+            &["-q", "-q", "--", "program"],
+            &["-qv", "--", "program"],
+            &["--verbose", "--", "program"],
+            &["--"],
+            &["-q"],
+            &[],
+        ] {
+            assert!(Run::parse_plain(&words(line)).is_none(), "{line:?}");
+        }
+    }
+
+    proptest! {
+        /// What is read here is what the parser reads.
+        #[test]
+        fn agrees_with_the_parser(
+            options in prop::collection::vec(
+                prop::sample::select(vec![
+                    "-q", "--quiet", "--no-config", "--env-file", "--secret", "--from-env", "--verbose", "--config",
+                    "--", "-", "a", "B=c", "=", "", "é", "--env-file=d", "-x", "--quie", "-qq", "--only", "--redact",
+                ]),
+                0..8,
+            ),
+            command in prop::collection::vec(prop::sample::select(vec!["true", "-q", "--", "--env-file", "", "a b"]), 0..4),
+        ) {
+            let mut line = words(&options);
+            line.push("--".into());
+            line.extend(words(&command));
+            if let Some(plain) = Run::parse_plain(&line) {
+                let described = Run::parse_described(line.clone());
+                prop_assert_eq!(Some(format!("{plain:?}")), described.map(|run| format!("{run:?}")), "{:?}", line);
+            }
+        }
     }
 }
