@@ -26,7 +26,10 @@ const SATURATED: u32 = 1 << 28;
 
 const CLASSES: usize = 96;
 const CHUNKS: usize = 40;
-const FIRST_CHUNK: usize = 256 << 10;
+/// So large that most processes need no other; pages that are not touched cost nothing. Below the
+/// size of a huge page.
+const FIRST_CHUNK: usize = 1 << 20;
+const FIRST_LOCKED_CHUNK: usize = 32 << 10;
 const GRAIN: usize = 16;
 
 /// What precedes the bytes of every block.
@@ -302,7 +305,7 @@ impl Arena {
         if place.load(Acquire).is_null() {
             // One bit per grain in front; a tail so that word reads near the end stay inside.
             let wanted = bytes.saturating_mul(2).saturating_add(8192).next_multiple_of(4096);
-            let least = if self.locked { FIRST_CHUNK / 8 } else { FIRST_CHUNK };
+            let least = if self.locked { FIRST_LOCKED_CHUNK } else { FIRST_CHUNK };
             let size = wanted.max(least << count.min(12));
             let chunk = if self.locked { host::map_locked(size) } else { host::map(size) }.cast::<Chunk>();
             if chunk.is_null() {
@@ -372,7 +375,7 @@ impl Arena {
     pub(crate) fn first_block_of(&self, text: *const c_char) -> Option<*mut Block> {
         let chunk = self.first.load(Relaxed);
         (text.addr().wrapping_sub(chunk.addr()) < self.first_bytes.load(Relaxed))
-            .then(|| chunk.with_addr(text.addr() - HEADER).cast())
+            .then(|| chunk.with_addr(text.addr().wrapping_sub(HEADER)).cast())
     }
 
     /// Whether nothing was ever allocated.

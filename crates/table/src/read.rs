@@ -18,6 +18,16 @@ pub(crate) struct Found {
     pub(crate) ours: bool,
 }
 
+/// What a glance at the environment shows.
+enum Glance {
+    /// The value, null when there is none.
+    Value(*mut c_char),
+    /// An entry that is not in the arena's first chunk.
+    Elsewhere(*mut c_char),
+    /// Something rare: look properly.
+    Unsure,
+}
+
 impl Environment {
     /// Finds the first entry of a name. The slot is [`NONE`] when there is none.
     #[inline(always)]
@@ -100,57 +110,76 @@ impl Environment {
     ///
     /// # Safety
     /// `name` is a NUL-terminated string.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn get(&self, name: *const c_char) -> *mut c_char {
         // SAFETY: the caller's promise.
         let name = unsafe { Name::from_c(name) };
+        // All calls in tail position: the common case saves no registers.
         match self.glance(&name) {
-            Some(value) => value,
+            Glance::Value(value) => value,
             // SAFETY: the name was just measured.
-            None => unsafe { self.get_slowly(name.bytes, name.length) },
+            Glance::Elsewhere(entry) => unsafe { self.get_elsewhere(name.bytes, name.length, entry) },
+            // SAFETY: as above.
+            Glance::Unsure => unsafe { self.get_slowly(name.bytes, name.length) },
         }
     }
 
     /// The common case of [`Self::get`] in as few steps as it takes: our own array, at rest, an
-    /// entry that was handed out before or none. `None` when anything is otherwise.
+    /// entry that was handed out before or none.
     #[inline(always)]
-    fn glance(&self, name: &Name) -> Option<*mut c_char> {
+    fn glance(&self, name: &Name) -> Glance {
         let array = self.cell().load(Acquire);
         let current = self.shared.0.current.load(Acquire);
         if array.is_null() || current.is_null() {
-            return None;
+            return Glance::Unsure;
         }
         // SAFETY: tables stay mapped.
         let table = unsafe { &*current };
         let generation = table.generation.load(Acquire);
         if table.array.load(Relaxed) != array {
-            return None;
+            return Glance::Unsure;
         }
         // SAFETY: the table's own array, just compared.
-        let hit = unsafe { table.glance(array, name)? };
+        let Some(hit) = (unsafe { table.glance(array, name) }) else { return Glance::Unsure };
         if hit.slot == NONE {
             // A miss proves something if the array did not change meanwhile.
-            return (name.length != 0
+            return if name.length != 0
                 // SAFETY: as above.
-                && unsafe { table.intact(array) }
+                && unsafe { table.seems_intact(array) }
                 && table.alias_from.load(Relaxed) == NONE
                 && self.cell().load(Acquire) == array
                 && self.shared.0.current.load(Acquire) == current
-                && table.generation.load(Acquire) == generation)
-                .then_some(ptr::null_mut());
+                && table.generation.load(Acquire) == generation
+            {
+                Glance::Value(ptr::null_mut())
+            } else {
+                Glance::Unsure
+            };
         }
         // SAFETY: as above; a hit means that there is a first slot.
         if hit.slot > table.alias_from.load(Acquire) || unsafe { Published::is_cut(array) } {
-            return None;
+            return Glance::Unsure;
         }
         let value = hit.entry.wrapping_add(name.length + 1);
-        let block = match self.arena.0.first_block_of(hit.entry) {
-            Some(block) => block,
-            None if self.arena.0.has_one_chunk() && self.locked.0.is_empty() => return Some(value),
-            None => self.block_of(hit.entry),
-        };
+        match self.arena.0.first_block_of(hit.entry) {
+            // SAFETY: blocks stay mapped.
+            Some(block) if unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0 => Glance::Value(value),
+            Some(_) => Glance::Unsure,
+            None if self.arena.0.has_one_chunk() && self.locked.0.is_empty() => Glance::Value(value),
+            None => Glance::Elsewhere(hit.entry),
+        }
+    }
+
+    /// [`Self::get`] where the entry that was found is not in the arena's first chunk.
+    #[inline(never)]
+    unsafe fn get_elsewhere(&self, name: *const u8, length: usize, entry: *mut c_char) -> *mut c_char {
+        let block = self.block_of(entry);
         // SAFETY: blocks stay mapped.
-        (block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0).then_some(value)
+        if block.is_null() || unsafe { (*block).state.load(Relaxed) } & IMMORTAL != 0 {
+            return entry.wrapping_add(length + 1);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.get_slowly(name, length) }
     }
 
     /// [`Self::get`] in every case.
