@@ -213,16 +213,21 @@ impl Candidate {
 fn candidate(image: &Image, text: Text<'_>) -> Option<Candidate> {
     let equals = text.bytes.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (&text.bytes[..equals], &text.bytes[equals + 1..]);
-    let matches = |entry: usize| {
-        if text.complete { image.value(entry) == value } else { image.value(entry).starts_with(value) }
-    };
     let value_at = equals + 1;
     let entries = image.entries();
-    let own = (0..entries.len()).find(|&entry| entries[entry].name.as_bytes() == name && matches(entry));
+    let named = |entry: &usize| entries[*entry].name.as_bytes() == name;
+    let long = |entry: &usize| image.value(*entry).len() >= ALIAS_MIN_LENGTH;
+    let (own, other) = if text.complete {
+        let same = image.of_length(value.len()).filter(|entry| image.value(*entry) == value);
+        (same.clone().find(named), same.clone().find(long))
+    } else {
+        let same = (0..entries.len()).filter(|entry| image.value(*entry).starts_with(value));
+        (same.clone().find(named), same.clone().find(long))
+    };
     if let Some(entry) = own {
         return Some(Candidate { entry, alias: None, value_at });
     }
-    let other = (0..entries.len()).find(|&entry| image.value(entry).len() >= ALIAS_MIN_LENGTH && matches(entry))?;
+    let other = other?;
     // A name that is not UTF-8 cannot be given again; its value is a secret all the same, and
     // an entry for it under a readable name would be another variable.
     Some(Candidate { entry: other, alias: Some(String::from_utf8_lossy(name).into_owned()), value_at })

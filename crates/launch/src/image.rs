@@ -5,10 +5,11 @@
 //! in any process of the tree, and the supervisor never has to read one to know.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use envward_kernel::arch::Abi;
 use envward_kernel::memory::page_size;
-use envward_secret::{Arena, Backing, Delivery, Region, RegionError, Vault};
+use envward_secret::{Arena, Backing, Delivery, ROOM_BEHIND, Region, RegionError, Vault};
 
 /// Values shorter than this are recognised under their own name only: a short value ("1",
 /// "true") is likely to stand in unrelated variables.
@@ -46,10 +47,10 @@ impl SlotSize {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The name of the variable.
-    pub name: String,
+    pub name: Arc<str>,
     /// The secret whose value it is: rules are about this name. The same as `name` except for
     /// an alias, a copy that a program made under another name.
-    pub secret: String,
+    pub secret: Arc<str>,
     offset: usize,
     /// Length of `NAME=value`, without the final NUL.
     length: usize,
@@ -86,6 +87,9 @@ pub struct Image {
     region: Region,
     used: usize,
     entries: Vec<Entry>,
+    /// Length of its value and number of every entry, in order: a string of another length
+    /// is none of them.
+    by_length: Vec<(usize, usize)>,
     native: usize,
     compat: usize,
     /// Empty memory for the first copy, if loading the secrets has left some.
@@ -110,11 +114,11 @@ impl Image {
     /// # Errors
     /// See [`ImageError`].
     pub fn new(vault: Vault) -> Result<Self, ImageError> {
-        let Arena { region, entries, spare } = vault.into_arena(page_size() / 2)?;
+        let Arena { region, entries, spare } = vault.into_arena(ROOM_BEHIND)?;
         let mut random = [0; 16];
         envward_kernel::random::fill(&mut random).map_err(ImageError::Random)?;
         let random = u128::from_ne_bytes(random);
-        Ok(Self {
+        let mut image = Self {
             used: entries.last().map_or(0, |(_, offset, length)| offset + length),
             entries: entries
                 .into_iter()
@@ -126,11 +130,26 @@ impl Image {
                     kind: Kind::Secret,
                 })
                 .collect(),
+            by_length: Vec::new(),
             region,
             spare,
             native: place(Abi::Native, random as u64),
             compat: place(Abi::Compat, (random >> 64) as u64),
-        })
+        };
+        image.sort_lengths();
+        Ok(image)
+    }
+
+    fn sort_lengths(&mut self) {
+        let lengths = self.entries.iter().enumerate();
+        self.by_length = lengths.map(|(index, entry)| (entry.length - entry.name.len() - 1, index)).collect();
+        self.by_length.sort_unstable();
+    }
+
+    /// The entries whose values have this length, in their order.
+    pub fn of_length(&self, length: usize) -> impl Iterator<Item = usize> + Clone {
+        let start = self.by_length.partition_point(|(of, _)| *of < length);
+        self.by_length[start..].iter().take_while(move |(of, _)| *of == length).map(|(_, index)| *index)
     }
 
     /// The entries, secrets first, then aliases.
@@ -215,7 +234,7 @@ impl Image {
     /// `None` when the image is full and cannot grow.
     pub fn alias(&mut self, name: &str, entry: usize) -> Option<usize> {
         let secret = self.entries[entry].secret.clone();
-        if let Some(index) = self.entries.iter().position(|known| known.name == name && known.secret == secret) {
+        if let Some(index) = self.entries.iter().position(|known| *known.name == *name && known.secret == secret) {
             return Some(index);
         }
         let length = name.len() + 1 + self.value(entry).len();
@@ -229,6 +248,7 @@ impl Image {
         bytes[start + length] = 0;
         self.entries.push(Entry { name: name.into(), secret, offset: start, length, kind: Kind::Secret });
         self.used += length + 1;
+        self.sort_lengths();
         Some(self.entries.len() - 1)
     }
 
@@ -242,6 +262,7 @@ impl Image {
         let entry = Entry { name: name.into(), secret: name.into(), offset: self.used, length, kind: Kind::ProcessId };
         self.entries.push(entry);
         self.used += length + 1;
+        self.sort_lengths();
         Some(self.entries.len() - 1)
     }
 
@@ -255,6 +276,7 @@ impl Image {
             room.fill(0);
             room[..digits.len()].copy_from_slice(digits.as_bytes());
         }
+        self.sort_lengths();
     }
 
     /// Makes room for `more` bytes. The addresses stay: later copies are longer, that is all.
@@ -279,26 +301,29 @@ impl Image {
     /// No protected memory.
     pub fn copy(&mut self, permitted: impl Fn(usize, &Entry) -> bool) -> Result<Copy, RegionError> {
         let spare = self.spare.take();
-        let delivery = self.fill(spare, permitted)?;
-        Ok(Copy { length: delivery.mapped_len(), descriptor: delivery.deliver() })
+        let (delivery, length) = self.fill(spare, permitted)?;
+        Ok(Copy { length, descriptor: delivery.deliver() })
     }
 
     fn fill(
         &self,
         spare: Option<Delivery>,
         permitted: impl Fn(usize, &Entry) -> bool,
-    ) -> Result<Delivery, RegionError> {
+    ) -> Result<(Delivery, usize), RegionError> {
         let entries = self.entries.iter().enumerate().filter(|(index, entry)| permitted(*index, entry));
         let ranges: Vec<_> = entries.map(|(_, entry)| entry.offset..entry.offset + entry.length).collect();
         let length = ranges.iter().map(|range| range.end + 1).max().unwrap_or(0);
-        let mut delivery = match spare.filter(|spare| length.next_multiple_of(page_size()) == spare.mapped_len()) {
+        let mapped = length.max(1).next_multiple_of(page_size());
+        // What is not mapped of it is empty, and there as long as the copy.
+        let fits = |spare: &Delivery| (mapped..=2 * mapped).contains(&spare.mapped_len());
+        let mut delivery = match spare.filter(fits) {
             Some(spare) => spare,
             None => Region::for_delivery(length, self.backing())?,
         };
         for range in ranges {
             delivery.as_mut_slice()[range.clone()].copy_from_slice(&self.region.as_slice()[range]);
         }
-        Ok(delivery)
+        Ok((delivery, mapped))
     }
 }
 
@@ -328,7 +353,7 @@ impl Image {
     /// No protected memory.
     pub fn pack(&self) -> Result<Parcel, RegionError> {
         Ok(Parcel {
-            region: self.fill(None, |_, _| true)?.pack(),
+            region: self.fill(None, |_, _| true)?.0.pack(),
             used: self.used,
             entries: self.entries.clone(),
             native: self.native,
@@ -342,7 +367,10 @@ impl Image {
     /// No protected memory.
     pub fn unpack(parcel: Parcel) -> Result<Self, RegionError> {
         let Parcel { region, used, entries, native, compat } = parcel;
-        Ok(Self { region: Region::unpack(region)?, used, entries, native, compat, spare: None })
+        let region = Region::unpack(region)?;
+        let mut image = Self { region, used, entries, by_length: Vec::new(), native, compat, spare: None };
+        image.sort_lengths();
+        Ok(image)
     }
 }
 
@@ -375,6 +403,8 @@ fn place(abi: Abi, random: u64) -> usize {
 mod tests {
     use std::fs::File;
     use std::io::Read;
+
+    use envward_secret::SecretBuf;
 
     use super::*;
 
@@ -412,7 +442,7 @@ mod tests {
         let mut image = image(&[("TOKEN", b"0123456789")]);
         let alias = image.alias("COPY", 0).unwrap();
         assert_eq!(image.text(alias), b"COPY=0123456789");
-        assert_eq!(image.entries()[alias].secret, "TOKEN");
+        assert_eq!(&*image.entries()[alias].secret, "TOKEN");
         assert_eq!(image.alias("COPY", 0), Some(alias));
         assert_eq!(image.alias("COPY", alias), Some(alias));
         assert_eq!(image.alias("TOKEN", alias), Some(0));
@@ -424,9 +454,35 @@ mod tests {
     }
 
     #[test]
+    fn spare_memory_becomes_the_first_copy_and_only_what_is_needed_is_mapped() {
+        for (room, reused) in [(page_size() + 1, true), (10 * page_size(), false)] {
+            let mut vault = Vault::new(Backing::MemfdSecret).unwrap();
+            vault.insert("A", "a test", b"one").unwrap();
+            vault.recycle(SecretBuf::with_room(Backing::MemfdSecret, room, 1 << 20).unwrap());
+            let mut image = Image::new(vault).unwrap();
+            let copy = image.copy(|_, _| true).unwrap();
+            assert_eq!(copy.length, page_size());
+            let file = File::from(copy.descriptor).metadata().unwrap();
+            assert_eq!(file.len() as usize > page_size(), reused, "{room}");
+        }
+    }
+
+    #[test]
+    fn entries_are_found_by_the_length_of_their_values() {
+        let mut image = image(&[("A", b"12345678"), ("LONGER", b"two"), ("C", b"87654321")]);
+        assert_eq!(image.of_length(8).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(image.of_length(4).count(), 0);
+        let alias = image.alias("D", 0).unwrap();
+        assert_eq!(image.of_length(8).collect::<Vec<_>>(), [0, 2, alias]);
+        let pid = image.add_process_id("PID").unwrap();
+        image.set_process_id(77);
+        assert_eq!(image.of_length(2).collect::<Vec<_>>(), [pid]);
+    }
+
+    #[test]
     fn a_copy_has_the_layout_of_the_image_and_only_what_is_permitted() {
         let mut image = image(&[("A", b"one"), ("B", b"two"), ("C", b"three")]);
-        let copy = image.copy(|_, entry| entry.secret != "B").unwrap();
+        let copy = image.copy(|_, entry| &*entry.secret != "B").unwrap();
         assert_eq!(copy.length, page_size());
         // memfd_secret cannot be read(2): that is the point.
         assert!(File::from(copy.descriptor).read(&mut [0; 8]).is_err());
@@ -435,7 +491,7 @@ mod tests {
         vault.insert("B", "a test", b"two").unwrap();
         let mut locked = Image::new(vault).unwrap();
         let mut bytes = Vec::new();
-        File::from(locked.copy(|_, entry| entry.secret != "A").unwrap().descriptor).read_to_end(&mut bytes).unwrap();
+        File::from(locked.copy(|_, entry| &*entry.secret != "A").unwrap().descriptor).read_to_end(&mut bytes).unwrap();
         assert_eq!(&bytes[..12], b"\0\0\0\0\0\0B=two\0");
         assert!(bytes[12..].iter().all(|byte| *byte == 0));
     }

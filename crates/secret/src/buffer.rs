@@ -29,7 +29,18 @@ impl SecretBuf {
     ///
     /// See [`RegionError`].
     pub fn new(backing: Backing, limit: usize) -> Result<Self, RegionError> {
-        let (region, fd) = Region::reusable(memory::page_size(), backing)?;
+        Self::with_room(backing, 0, limit)
+    }
+
+    /// As [`new`](Self::new), with room for `room` bytes, or as many as it may grow to, before it
+    /// has to grow: memory is only taken as it is filled.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn with_room(backing: Backing, room: usize, limit: usize) -> Result<Self, RegionError> {
+        let page = memory::page_size();
+        let (region, fd) = Region::reusable(room.min(limit).max(1).next_multiple_of(page), backing)?;
         Ok(Self { region, fd: Some(fd), filled: 0, limit })
     }
 
@@ -38,6 +49,13 @@ impl SecretBuf {
     pub fn reuse(self) -> Option<Delivery> {
         let Self { region, fd, .. } = self;
         fd.map(|fd| Delivery::reusing(region, fd))
+    }
+
+    /// What the buffer was made of, wiped, without its descriptor.
+    pub(crate) fn into_region(self) -> Region {
+        let mut region = self.region;
+        region.clear();
+        region
     }
 
     /// Appends everything up to the end of `fd`; says how many bytes came.
@@ -55,8 +73,7 @@ impl SecretBuf {
             if self.filled == self.region.len() {
                 self.grow()?;
             }
-            let spare = &mut self.region.as_mut_slice()[self.filled..];
-            let count = descriptor::read(fd, spare).map_err(ReadError::Read)?;
+            let count = self.region.fill(self.filled, |spare| descriptor::read(fd, spare)).map_err(ReadError::Read)?;
             if count == 0 {
                 return Ok(self.filled - before);
             }
@@ -90,7 +107,7 @@ impl SecretBuf {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
         self.make_room(bytes.len())?;
         let end = self.filled + bytes.len();
-        self.region.as_mut_slice()[self.filled..end].copy_from_slice(bytes);
+        self.region.prefix_mut(end)[self.filled..].copy_from_slice(bytes);
         self.filled = end;
         Ok(())
     }
@@ -104,7 +121,7 @@ impl SecretBuf {
         let len = range.len();
         self.make_room(len)?;
         let end = self.filled;
-        self.region.as_mut_slice()[..end + len].copy_within(range, end);
+        self.region.prefix_mut(end + len).copy_within(range, end);
         self.filled += len;
         Ok(())
     }
@@ -112,7 +129,7 @@ impl SecretBuf {
     /// Takes bytes out of the middle, closes the gap and wipes what becomes free.
     pub fn remove(&mut self, range: Range<usize>) {
         let len = range.len();
-        self.region.as_mut_slice()[..self.filled].copy_within(range.end.., range.start);
+        self.region.prefix_mut(self.filled).copy_within(range.end.., range.start);
         self.truncate(self.filled - len);
     }
 
@@ -125,9 +142,18 @@ impl SecretBuf {
     /// Drops everything behind the first `len` bytes and wipes it.
     pub fn truncate(&mut self, len: usize) {
         if len < self.filled {
-            wipe_slice(&mut self.region.as_mut_slice()[len..self.filled]);
+            wipe_slice(&mut self.region.prefix_mut(self.filled)[len..]);
             self.filled = len;
         }
+    }
+
+    /// How many bytes it can hold before it has to grow.
+    pub(crate) fn room(&self) -> usize {
+        self.region.len()
+    }
+
+    pub(crate) fn backing(&self) -> Backing {
+        self.region.backing()
     }
 
     /// The number of bytes.
@@ -155,7 +181,7 @@ impl SecretBuf {
     fn grow(&mut self) -> Result<(), ReadError> {
         let larger = self.region.len().saturating_mul(2);
         let mut region = Region::new(larger, self.region.backing()).map_err(ReadError::Memory)?;
-        region.as_mut_slice()[..self.filled].copy_from_slice(self.as_slice());
+        region.prefix_mut(self.filled).copy_from_slice(self.as_slice());
         self.region = region;
         self.fd = None;
         Ok(())
@@ -261,6 +287,23 @@ mod tests {
         assert_eq!((delivery.as_slice().len(), delivery.mapped_len()), (4096, 4096));
         assert!(delivery.as_slice().iter().all(|byte| *byte == 0));
         assert!(buffer_of(&[7; 5000], 1 << 20).unwrap().reuse().is_none());
+    }
+
+    #[test]
+    fn a_buffer_with_room_does_not_move_and_is_wiped_as_far_as_it_was_filled() {
+        let mut buffer = SecretBuf::with_room(Backing::MemfdSecret, 9000, 1 << 20).unwrap();
+        buffer.push(&[7; 9000]).unwrap();
+        buffer.truncate(3);
+        let delivery = buffer.reuse().expect("it has its descriptor");
+        assert_eq!(delivery.mapped_len(), 12288);
+        assert!(delivery.as_slice().iter().all(|byte| *byte == 0));
+        let mut buffer = SecretBuf::with_room(Backing::MemfdSecret, 9000, 1 << 20).unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(&[7; 5000]).unwrap();
+        drop(writer);
+        assert_eq!(buffer.read_from(reader.as_fd()).unwrap(), 5000);
+        assert!(buffer.into_region().as_slice().iter().all(|byte| *byte == 0));
+        assert_eq!(SecretBuf::with_room(Backing::MemfdSecret, 9000, 100).unwrap().room(), 4096);
     }
 
     #[test]

@@ -33,4 +33,6 @@ pub use buffer::{ReadError, SecretBuf};
 pub use error::{RegionError, Step};
 pub use heap::Heap;
 pub use region::{Delivery, Parcel, Region};
-pub use vault::{Arena, Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, PackedVault, Vault, VaultError};
+pub use vault::{
+    Arena, Entries, Entry, EntryWriter, MAX_ENTRY, NameProblem, PackedVault, ROOM_BEHIND, Vault, VaultError,
+};

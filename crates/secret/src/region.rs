@@ -24,6 +24,9 @@ pub struct Region {
     /// The bytes that were asked for.
     len: usize,
     backing: Backing,
+    /// How much of the body may have been written: pages behind that were never taken from the
+    /// kernel, and wiping them would only take them.
+    touched: usize,
     /// False once the bytes belong to whoever maps the descriptor.
     wipe: bool,
 }
@@ -84,8 +87,31 @@ impl Region {
     /// The bytes, to be changed.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.touched = self.len;
         // SAFETY: as in `as_slice`, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.body(), self.len) }
+    }
+
+    /// The first `end` bytes, to be changed, or all where there are fewer: what is never asked
+    /// for costs no memory.
+    #[must_use]
+    pub fn prefix_mut(&mut self, end: usize) -> &mut [u8] {
+        let end = end.min(self.len);
+        self.touched = self.touched.max(end);
+        // SAFETY: as in `as_slice`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.body(), end) }
+    }
+
+    /// Lets `write` fill what is behind the first `from` bytes and say how many it wrote.
+    pub(crate) fn fill(
+        &mut self,
+        from: usize,
+        write: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let touched = self.touched;
+        let written = write(&mut self.as_mut_slice()[from..])?;
+        self.touched = touched.max(from + written).min(self.len);
+        Ok(written)
     }
 
     /// The number of usable bytes.
@@ -134,7 +160,7 @@ impl Region {
         if !inherited {
             mapping.advise(page, body, Advice::DontFork).map_err(failed(Step::Advise))?;
         }
-        let mut region = Self { mapping, len, backing, wipe: true };
+        let mut region = Self { mapping, len, backing, touched: 0, wipe: true };
         for (byte, expected) in region.slack().iter_mut().zip(canary()) {
             *byte = expected;
         }
@@ -155,6 +181,22 @@ impl Region {
         // SAFETY: the body has `body_len` mapped, initialised bytes of which
         // these are the last; the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.body().add(self.len), self.body_len() - self.len) }
+    }
+
+    /// Wipes the region, whose whole pages are usable from now on.
+    pub(crate) fn clear(&mut self) {
+        self.check_canary();
+        self.wipe_touched();
+        self.len = self.body_len();
+    }
+
+    /// Wipes what may have been written, and the canary.
+    fn wipe_touched(&mut self) {
+        let slack = self.body_len() - self.len;
+        let end = if slack > 0 { self.body_len() } else { self.touched.next_multiple_of(memory::page_size()) };
+        // SAFETY: the body has `body_len` mapped bytes, at least `end` as both are whole pages,
+        // and it is aligned to a page.
+        unsafe { wipe(self.body(), end.min(self.body_len())) };
     }
 
     /// Aborts if anything wrote behind the end: the process can no longer
@@ -193,9 +235,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         if self.wipe {
             self.check_canary();
-            // SAFETY: the body has `body_len` mapped bytes, and it is aligned
-            // to a page and a multiple of one long.
-            unsafe { wipe(self.body(), self.body_len()) };
+            self.wipe_touched();
         }
     }
 }
@@ -248,11 +288,7 @@ impl Delivery {
 
     /// Makes a delivery of a region that has served its purpose; its bytes are wiped.
     pub(crate) fn reusing(mut region: Region, fd: OwnedFd) -> Self {
-        region.check_canary();
-        // SAFETY: the body has `body_len` mapped bytes, and it is aligned to a page and a
-        // multiple of one long.
-        unsafe { wipe(region.body(), region.body_len()) };
-        region.len = region.body_len();
+        region.clear();
         Self { len: region.len, backing: region.backing, memory: Memory::Reused(region), fd }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use envward_kernel::memory;
 
@@ -12,6 +13,9 @@ use crate::{Backing, Delivery, Parcel, Region, RegionError, SecretBuf};
 /// The longest entry in bytes, name, `=` and the final NUL included: what
 /// `execve(2)` allows for one string (`MAX_ARG_STRLEN`, 32 pages of 4 KiB).
 pub const MAX_ENTRY: usize = 128 * 1024;
+
+/// Bytes that are wanted behind the entries, see [`Vault::into_arena`].
+pub const ROOM_BEHIND: usize = 2048;
 
 /// An arena of `NAME=value\0` entries, back to back in one protected region,
 /// and an index to it in ordinary memory.
@@ -23,8 +27,10 @@ pub struct Vault {
     arena: Region,
     used: usize,
     index: Vec<Slot>,
-    /// Where a name's slot is in the index.
-    by_name: HashMap<String, usize>,
+    /// The sequence numbers of the slots.
+    by_name: HashMap<Arc<str>, u64>,
+    /// The next one.
+    next: u64,
     spare: Option<Delivery>,
 }
 
@@ -34,14 +40,16 @@ pub struct Arena {
     /// The memory.
     pub region: Region,
     /// Name, offset of `NAME=value\0`, and its length with the final NUL.
-    pub entries: Vec<(String, usize, usize)>,
+    pub entries: Vec<(Arc<str>, usize, usize)>,
     /// Memory for the first copy, if something has left some.
     pub spare: Option<Delivery>,
 }
 
 #[derive(Clone, Debug)]
 struct Slot {
-    name: String,
+    name: Arc<str>,
+    /// Higher than that of the slots before it, and the same as long as it is there.
+    sequence: u64,
     origin: String,
     place: Option<(usize, usize)>,
     takes_in: Vec<String>,
@@ -62,6 +70,7 @@ impl Vault {
             used: 0,
             index: Vec::new(),
             by_name: HashMap::new(),
+            next: 0,
             spare: None,
         })
     }
@@ -75,12 +84,31 @@ impl Vault {
     ///
     /// [`VaultError::InvalidName`] if `name` is empty or holds `=` or NUL,
     /// [`VaultError::TooLong`], [`VaultError::Memory`].
-    pub fn writer(&mut self, name: &str, origin: &str) -> Result<EntryWriter<'_>, VaultError> {
+    pub fn writer<'v>(&'v mut self, name: &'v str, origin: &str) -> Result<EntryWriter<'v>, VaultError> {
+        self.start(name, None, origin)
+    }
+
+    /// As [`writer`](Self::writer), for a name that is kept elsewhere too.
+    ///
+    /// # Errors
+    ///
+    /// As [`writer`](Self::writer).
+    pub fn writer_of<'v>(&'v mut self, name: &'v Arc<str>, origin: &str) -> Result<EntryWriter<'v>, VaultError> {
+        self.start(name, Some(name), origin)
+    }
+
+    fn start<'v>(
+        &'v mut self,
+        name: &'v str,
+        shared: Option<&'v Arc<str>>,
+        origin: &str,
+    ) -> Result<EntryWriter<'v>, VaultError> {
         check_name(name)?;
         let mut writer = EntryWriter {
+            shared,
             start: self.used,
             end: self.used,
-            name: name.to_owned(),
+            name,
             origin: origin.to_owned(),
             place: None,
             takes_in: Vec::new(),
@@ -112,7 +140,7 @@ impl Vault {
 
     /// Takes a variable out, if it is there, and wipes its bytes.
     pub fn take_out(&mut self, name: &str) -> bool {
-        let position = self.by_name.get(name).copied();
+        let position = self.by_name.remove(name).and_then(|sequence| self.position(sequence));
         if let Some(position) = position {
             self.remove(position);
         }
@@ -162,7 +190,10 @@ impl Vault {
 
     /// Keeps what a buffer was made of, of which all has been taken over, for the first copy.
     pub fn recycle(&mut self, buffer: SecretBuf) {
-        self.spare = buffer.reuse();
+        let room = self.spare.as_ref().map_or(0, Delivery::mapped_len);
+        if buffer.room() > room {
+            self.spare = buffer.reuse();
+        }
     }
 
     /// Gives up the memory for the first copy, before a fork: the child would share it.
@@ -198,57 +229,81 @@ impl Vault {
         Ok(Arena { region: self.arena, entries, spare: self.spare })
     }
 
-    /// Makes room for `more` bytes of entries at once, where it is known how many will come.
+    /// Makes room for `more` bytes of entries at once, where it is known how many will come, and
+    /// for what [`into_arena`](Self::into_arena) is asked for behind them.
     ///
     /// # Errors
     ///
     /// See [`RegionError`].
     pub fn make_room(&mut self, more: usize) -> Result<(), RegionError> {
-        self.reserve(self.used.saturating_add(more))
+        self.reserve(self.used.saturating_add(more).saturating_add(ROOM_BEHIND))
+    }
+
+    /// Prepares the index for `more` entries.
+    pub fn expect(&mut self, more: usize) {
+        self.index.reserve(more);
+        self.by_name.reserve(more);
+    }
+
+    /// As [`make_room`](Self::make_room), of what a buffer is made of, if that is large enough
+    /// and nothing is in the vault yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegionError`].
+    pub fn make_room_of(&mut self, buffer: SecretBuf, more: usize) -> Result<(), RegionError> {
+        if self.used == 0 && buffer.backing() == self.backing() && buffer.room() >= more.saturating_add(ROOM_BEHIND) {
+            self.arena = buffer.into_region();
+        }
+        self.make_room(more)
     }
 
     fn reserve(&mut self, end: usize) -> Result<(), RegionError> {
+        self.grow(end, self.used)
+    }
+
+    /// Makes room up to `end`, where the first `filled` bytes are in use.
+    fn grow(&mut self, end: usize, filled: usize) -> Result<(), RegionError> {
         if end <= self.arena.len() {
             return Ok(());
         }
-        let mut len = self.arena.len();
-        while len < end {
-            // Entries are limited, so doubling from one page cannot overflow.
-            len *= 2;
-        }
+        // Entries are limited, so doubling cannot overflow. An empty arena is replaced by what
+        // is asked for.
+        let least = if filled > 0 { 2 * self.arena.len() } else { 0 };
+        let page = memory::page_size();
+        let len = end.max(least).checked_next_multiple_of(page).unwrap_or(end);
         let mut arena = Region::new(len, self.arena.backing())?;
-        arena.as_mut_slice()[..self.arena.len()].copy_from_slice(self.arena.as_slice());
+        arena.prefix_mut(filled).copy_from_slice(&self.arena.as_slice()[..filled]);
         self.arena = arena;
         Ok(())
     }
 
     fn slot(&self, name: &str) -> Option<&Slot> {
-        self.by_name.get(name).map(|position| &self.index[*position])
+        self.by_name.get(name).and_then(|sequence| self.position(*sequence)).map(|position| &self.index[position])
     }
 
-    /// Takes an entry out, closes the gap and wipes what becomes free.
+    /// Where in the index the slot with this sequence number is.
+    fn position(&self, sequence: u64) -> Option<usize> {
+        self.index.binary_search_by_key(&sequence, |slot| slot.sequence).ok()
+    }
+
+    /// Takes an entry out of the index, closes the gap and wipes what becomes free.
     fn remove(&mut self, position: usize) {
         let slot = self.index.remove(position);
         let used = self.used - slot.len;
-        let bytes = self.arena.as_mut_slice();
-        bytes.copy_within(slot.offset + slot.len..self.used, slot.offset);
-        wipe_slice(&mut bytes[used..self.used]);
+        let bytes = self.arena.prefix_mut(self.used);
+        bytes.copy_within(slot.offset + slot.len.., slot.offset);
+        wipe_slice(&mut bytes[used..]);
         self.used = used;
-        if self.by_name.get(&slot.name) == Some(&position) {
-            self.by_name.remove(&slot.name);
-        }
         for later in &mut self.index[position..] {
             later.offset -= slot.len;
-            if let Some(place) = self.by_name.get_mut(&later.name) {
-                *place -= 1;
-            }
         }
     }
 }
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.index.iter().map(|slot| slot.name.as_str());
+        let names = self.index.iter().map(|slot| &*slot.name);
         f.debug_struct("Vault")
             .field("names", &names.collect::<Vec<_>>())
             .field("arena", &self.arena)
@@ -278,8 +333,9 @@ impl PackedVault {
     /// See [`RegionError`].
     pub fn unpack(self) -> Result<Vault, RegionError> {
         let arena = Region::unpack(self.parcel)?;
-        let by_name = self.index.iter().enumerate().map(|(position, slot)| (slot.name.clone(), position)).collect();
-        Ok(Vault { arena, used: self.used, index: self.index, by_name, spare: None })
+        let by_name = self.index.iter().map(|slot| (slot.name.clone(), slot.sequence)).collect();
+        let next = self.index.last().map_or(0, |slot| slot.sequence + 1);
+        Ok(Vault { arena, used: self.used, index: self.index, by_name, next, spare: None })
     }
 }
 
@@ -288,7 +344,8 @@ impl PackedVault {
 /// Nothing of it remains unless it is [committed](Self::commit).
 pub struct EntryWriter<'vault> {
     vault: &'vault mut Vault,
-    name: String,
+    name: &'vault str,
+    shared: Option<&'vault Arc<str>>,
     origin: String,
     place: Option<(usize, usize)>,
     takes_in: Vec<String>,
@@ -305,8 +362,8 @@ impl EntryWriter<'_> {
     }
 
     /// Notes variables whose values are in the bytes that are pushed.
-    pub fn note_taken(&mut self, names: Vec<String>) {
-        self.takes_in.extend(names);
+    pub fn note_taken(&mut self, names: &[String]) {
+        self.takes_in.extend_from_slice(names);
     }
 
     /// Appends bytes to the value.
@@ -317,7 +374,7 @@ impl EntryWriter<'_> {
     /// [`VaultError::Memory`]. Nothing is appended then.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
         if bytes.contains(&0) {
-            return Err(VaultError::NulInValue { name: self.name.clone(), origin: self.origin.clone() });
+            return Err(VaultError::NulInValue { name: self.name.to_owned(), origin: self.origin.clone() });
         }
         self.append(bytes)
     }
@@ -337,7 +394,7 @@ impl EntryWriter<'_> {
         let len = range.len();
         self.make_room(len)?;
         let end = self.end;
-        self.vault.arena.as_mut_slice().copy_within(range, end);
+        self.vault.arena.prefix_mut(end + len).copy_within(range, end);
         self.end += len;
         if !self.takes_in.iter().any(|earlier| earlier == name) {
             self.takes_in.push(name.to_owned());
@@ -354,11 +411,15 @@ impl EntryWriter<'_> {
     pub fn commit(mut self) -> Result<(), VaultError> {
         self.append(b"\0")?;
         let len = self.end - self.start;
-        let earlier = self.vault.by_name.get(&self.name).copied();
+        let name: Arc<str> = self.shared.map_or_else(|| self.name.into(), Arc::clone);
+        let sequence = self.vault.next;
+        self.vault.next += 1;
+        let earlier = self.vault.by_name.insert(Arc::clone(&name), sequence);
+        let earlier = earlier.and_then(|sequence| self.vault.position(sequence));
         let overridden = match earlier.map(|position| &mut self.vault.index[position]) {
             None => Vec::new(),
             Some(earlier) => {
-                if self.takes_in.contains(&self.name) {
+                if self.takes_in.iter().any(|taken| taken == self.name) {
                     self.takes_in.append(&mut earlier.takes_in);
                 }
                 let mut overridden = std::mem::take(&mut earlier.overridden);
@@ -366,9 +427,9 @@ impl EntryWriter<'_> {
                 overridden
             }
         };
-        self.vault.by_name.insert(self.name.clone(), self.vault.index.len());
         self.vault.index.push(Slot {
-            name: std::mem::take(&mut self.name),
+            name,
+            sequence,
             origin: std::mem::take(&mut self.origin),
             place: self.place,
             takes_in: std::mem::take(&mut self.takes_in),
@@ -388,7 +449,7 @@ impl EntryWriter<'_> {
     fn append(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
         self.make_room(bytes.len())?;
         let end = self.end + bytes.len();
-        self.vault.arena.as_mut_slice()[self.end..end].copy_from_slice(bytes);
+        self.vault.arena.prefix_mut(end)[self.end..].copy_from_slice(bytes);
         self.end = end;
         Ok(())
     }
@@ -396,16 +457,16 @@ impl EntryWriter<'_> {
     fn make_room(&mut self, len: usize) -> Result<(), VaultError> {
         let total = (self.end - self.start).saturating_add(len);
         if total > MAX_ENTRY {
-            return Err(VaultError::TooLong { name: self.name.clone(), origin: self.origin.clone() });
+            return Err(VaultError::TooLong { name: self.name.to_owned(), origin: self.origin.clone() });
         }
-        self.vault.reserve(self.end + len).map_err(VaultError::Memory)
+        self.vault.grow(self.end + len, self.end).map_err(VaultError::Memory)
     }
 }
 
 impl Drop for EntryWriter<'_> {
     fn drop(&mut self) {
         if self.start < self.end {
-            wipe_slice(&mut self.vault.arena.as_mut_slice()[self.start..self.end]);
+            wipe_slice(&mut self.vault.arena.prefix_mut(self.end)[self.start..]);
         }
     }
 }

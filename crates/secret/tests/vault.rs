@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use envward_secret::{Backing, EntryWriter, MAX_ENTRY, NameProblem, Vault, VaultError};
+use envward_secret::{Backing, EntryWriter, MAX_ENTRY, NameProblem, SecretBuf, Vault, VaultError};
 use proptest::prelude::*;
 
 fn vault() -> Vault {
@@ -216,7 +216,8 @@ proptest! {
                     continue;
                 }
                 Operation::Interpolate(name, other, mut value) => {
-                    let writer = vault.writer(&name_of(name), "test").unwrap();
+                    let own = name_of(name);
+                    let writer = vault.writer(&own, "test").unwrap();
                     let found = interpolate(writer, &value, &name_of(other));
                     let earlier = model.get(&name_of(other));
                     prop_assert_eq!(found, earlier.is_some());
@@ -259,4 +260,19 @@ fn a_packed_vault_is_the_same_vault() {
     copy.insert("FIRST", "b.env:1", &[b'x'; 10_000]).unwrap();
     assert_eq!(copy.entries().map(|entry| entry.name).collect::<Vec<_>>(), ["SECOND", "FIRST"]);
     assert_eq!(copy.value("FIRST").map(<[u8]>::len), Some(10_000));
+}
+
+#[test]
+fn room_is_made_of_what_a_buffer_was_made_of() {
+    let mut vault = Vault::new(Backing::MemfdSecret).unwrap();
+    let mut buffer = SecretBuf::with_room(Backing::MemfdSecret, 10_000, 1 << 20).unwrap();
+    buffer.push(&[7; 10_000]).unwrap();
+    vault.make_room_of(buffer, 9000).unwrap();
+    assert_eq!(vault.image().len(), 12_288);
+    assert!(vault.image().iter().all(|byte| *byte == 0), "nothing of the buffer is left");
+    vault.insert("A", "test", b"first").unwrap();
+    let buffer = SecretBuf::with_room(Backing::MemfdSecret, 100_000, 1 << 20).unwrap();
+    vault.make_room_of(buffer, 50_000).unwrap();
+    assert_eq!(vault.value("A"), Some(&b"first"[..]), "what is in the vault stays");
+    assert!(vault.image().len() >= 50_000 + envward_secret::ROOM_BEHIND);
 }

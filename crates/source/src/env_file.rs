@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use envward_secret::{SecretBuf, Vault};
 
 use crate::dialect::command::{Commands, MAX_OUTPUT, Programs};
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Assignment, Dialect, Draft};
 use crate::dotenv::{Excerpt, Parser, Piece, Problem, SyntaxError};
 use crate::{Source, SourceError};
 
@@ -55,7 +55,9 @@ impl EnvFile {
 
     fn read(&self, vault: &Vault) -> Result<SecretBuf, SourceError> {
         let file = File::open(&self.path).map_err(|source| SourceError::Open { path: self.path.clone(), source })?;
-        let mut text = SecretBuf::new(vault.backing(), MAX_FILE)?;
+        // One more, where the end of the file is read.
+        let size = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(0)) + 1;
+        let mut text = SecretBuf::with_room(vault.backing(), size, MAX_FILE)?;
         text.read_from(file.as_fd()).map_err(|source| SourceError::Read { from: self.describe(), source })?;
         Ok(text)
     }
@@ -76,9 +78,21 @@ impl EnvFile {
     /// As [`load`](Source::load).
     pub fn load_names(&self, vault: &mut Vault) -> Result<Vec<(String, bool)>, SourceError> {
         let text = self.read(vault)?;
-        let names = self.load_text(text.as_slice(), vault)?;
-        vault.recycle(text);
-        Ok(names)
+        if self.dialect == Dialect::Dotenvy {
+            let mut names = Names::default();
+            self.load_dotenvy(text.as_slice(), vault, Some(&mut names))?;
+            let list = names.list;
+            vault.recycle(text);
+            return Ok(list);
+        }
+        let (values, assignments) = self.draft(text.as_slice(), vault)?;
+        // The file's memory for the entries, and that of the values for the program's copy.
+        let lengths =
+            assignments.iter().map(|one| one.value.as_ref().map_or(0, |value| one.name.len() + value.len() + 2));
+        vault.make_room_of(text, lengths.sum())?;
+        self.commit(values.as_slice(), &assignments, vault)?;
+        vault.recycle(values);
+        Ok(names_of(&assignments))
     }
 
     /// Loads a text as if it stood in the file.
@@ -87,47 +101,64 @@ impl EnvFile {
     ///
     /// As [`load`](Source::load).
     pub fn load_text(&self, text: &[u8], vault: &mut Vault) -> Result<Vec<(String, bool)>, SourceError> {
-        match self.dialect {
-            Dialect::Dotenvy => self.load_dotenvy(text, vault),
-            _ => self.load_other(text, vault),
+        if self.dialect == Dialect::Dotenvy {
+            let mut names = Names::default();
+            self.load_dotenvy(text, vault, Some(&mut names))?;
+            return Ok(names.list);
         }
+        let (values, assignments) = self.draft(text, vault)?;
+        self.commit(values.as_slice(), &assignments, vault)?;
+        Ok(names_of(&assignments))
     }
 
-    fn load_other(&self, text: &[u8], vault: &mut Vault) -> Result<Vec<(String, bool)>, SourceError> {
+    /// Reads a text of another dialect than the default one.
+    fn draft(&self, text: &[u8], vault: &Vault) -> Result<(SecretBuf, Vec<Assignment>), SourceError> {
         let mut programs = Programs;
         let commands: Option<&mut dyn Commands> = if self.allow_commands { Some(&mut programs) } else { None };
-        let (values, assignments) = match dialect::read(self.dialect, text, vault, commands) {
-            Ok(draft) => draft.into_parts(),
-            Err(dialect::Failure::Syntax(error)) => return Err(self.syntax(text)(error)),
-            Err(dialect::Failure::Buffer(source)) => {
-                return Err(SourceError::Read { from: self.describe(), source });
-            }
-        };
-        let mut names = Vec::with_capacity(assignments.len());
-        for assignment in assignments {
-            let has_value = assignment.value.is_some();
-            if let Some(range) = assignment.value {
-                let origin = format!("{}:{}", self.path.display(), assignment.line);
-                let mut entry = vault.writer(&assignment.name, &origin)?.at(assignment.line, 1);
-                entry.note_taken(assignment.takes_in);
-                entry.push(&values.as_slice()[range])?;
-                entry.commit()?;
-            }
-            names.push((assignment.name, has_value));
-        }
-        Ok(names)
+        dialect::read(self.dialect, text, vault, commands).map(Draft::into_parts).map_err(|failure| match failure {
+            dialect::Failure::Syntax(error) => self.syntax(text)(error),
+            dialect::Failure::Buffer(source) => SourceError::Read { from: self.describe(), source },
+        })
     }
 
-    fn load_dotenvy(&self, text: &[u8], vault: &mut Vault) -> Result<Vec<(String, bool)>, SourceError> {
-        let mut names = Vec::new();
-        let mut known = HashSet::new();
+    /// Puts what was read into the vault.
+    fn commit(&self, values: &[u8], assignments: &[Assignment], vault: &mut Vault) -> Result<(), SourceError> {
+        let mut origin = format!("{}:", self.path.display());
+        let file = origin.len();
+        vault.expect(assignments.len());
+        for assignment in assignments {
+            let Some(range) = assignment.value.clone() else { continue };
+            origin.truncate(file);
+            origin.push_str(&assignment.line.to_string());
+            let mut entry = vault.writer_of(&assignment.name, &origin)?.at(assignment.line, 1);
+            entry.note_taken(&assignment.takes_in);
+            entry.push(&values[range])?;
+            entry.commit()?;
+        }
+        Ok(())
+    }
+
+    fn load_dotenvy<'t>(
+        &self,
+        text: &'t [u8],
+        vault: &mut Vault,
+        mut names: Option<&mut Names<'t>>,
+    ) -> Result<(), SourceError> {
+        let mut origin = format!("{}:", self.path.display());
+        let file = origin.len();
         let backing = vault.backing();
         let mut parser = Parser::new(text).map_err(self.syntax(text))?;
+        // An entry is no longer than its line with the line break, if no variables go into it.
+        vault.make_room(text.len() + 1)?;
+        vault.expect(dialect::line_count(text));
         while let Some(key) = parser.next_key().map_err(self.syntax(text))? {
-            if known.insert(key.name) {
-                names.push((key.name.to_owned(), true));
+            if let Some(names) = &mut names
+                && names.known.insert(key.name)
+            {
+                names.list.push((key.name.to_owned(), true));
             }
-            let origin = format!("{}:{}", self.path.display(), key.line);
+            origin.truncate(file);
+            origin.push_str(&key.line.to_string());
             let mut entry = vault.writer(key.name, &origin)?.at(key.value.line, key.value.column);
             while let Some(piece) = parser.next_piece().map_err(self.syntax(text))? {
                 match piece {
@@ -159,8 +190,20 @@ impl EnvFile {
             }
             entry.commit()?;
         }
-        Ok(names)
+        Ok(())
     }
+}
+
+/// The names of a draft, and which have a value.
+fn names_of(assignments: &[Assignment]) -> Vec<(String, bool)> {
+    assignments.iter().map(|assignment| (assignment.name.to_string(), assignment.value.is_some())).collect()
+}
+
+/// The names that a text mentions, in the order of first appearance.
+#[derive(Default)]
+struct Names<'t> {
+    list: Vec<(String, bool)>,
+    known: HashSet<&'t str>,
 }
 
 impl Source for EnvFile {
@@ -169,6 +212,12 @@ impl Source for EnvFile {
     }
 
     fn load(&self, vault: &mut Vault) -> Result<(), SourceError> {
-        self.load_names(vault).map(drop)
+        if self.dialect != Dialect::Dotenvy {
+            return self.load_names(vault).map(drop);
+        }
+        let text = self.read(vault)?;
+        self.load_dotenvy(text.as_slice(), vault, None)?;
+        vault.recycle(text);
+        Ok(())
     }
 }

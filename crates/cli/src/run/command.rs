@@ -67,7 +67,10 @@ impl Environment {
         let passes = |string: &&CStr| {
             let bytes = string.to_bytes();
             let name = name(bytes);
-            !vault.entries().any(|entry| name == Some(entry.name.as_bytes()))
+            // Names of secrets are text.
+            let secret =
+                name.and_then(|name| str::from_utf8(name).ok()).is_some_and(|name| vault.value(name).is_some());
+            !secret
                 && !plain.iter().any(|own| name.is_some() && self::name(own.to_bytes()) == name)
                 && (passes_all || declared.passage(name.unwrap_or(bytes)) == Passage::Passes)
         };

@@ -88,26 +88,32 @@ fn value(text: &[u8], at: usize, key: &str, draft: &mut Draft<'_>) -> Result<usi
         substitute(start..draft.len(), &context, draft)?;
         return Ok((end + 1).min(text.len()));
     };
-    let mut escaped = false;
-    for (here, &byte) in text.iter().enumerate().skip(at + 1) {
-        if byte == quote && !escaped {
+    let mut here = at + 1;
+    while let Some(&byte) = text.get(here) {
+        if byte == quote {
             if quote == b'"' {
                 let raw = start..draft.len();
-                escapes(raw.clone(), &context, draft)?;
-                draft.buffer.remove(raw);
+                if draft.bytes(raw.clone()).contains(&b'\\') {
+                    escapes(raw.clone(), &context, draft)?;
+                    draft.buffer.remove(raw);
+                }
                 substitute(start..draft.len(), &context, draft)?;
             }
             return Ok(here + 1);
         }
-        if byte == b'\\' && !escaped {
-            escaped = true;
+        if byte == b'\\' {
+            // Only in front of the quote the backslash goes.
+            match text.get(here + 1) {
+                Some(next) if *next == quote => draft.push(&[quote])?,
+                Some(next) => draft.push(&[b'\\', *next])?,
+                None => {}
+            }
+            here += 2;
             continue;
         }
-        if escaped && byte != quote {
-            draft.push(b"\\")?;
-        }
-        escaped = false;
-        draft.push(&[byte])?;
+        let len = text[here..].iter().take_while(|byte| **byte != quote && **byte != b'\\').count();
+        draft.push(&text[here..here + len])?;
+        here += len;
     }
     let quote = if quote == b'"' { Quote::Double } else { Quote::Single };
     Err(Stop::at(at, Some(key), Problem::Unterminated(quote)))
@@ -157,8 +163,7 @@ fn escapes(range: Range<usize>, context: &Context<'_>, draft: &mut Draft<'_>) ->
                 continue;
             }
             _ => {
-                draft.buffer.push_within(at..at + 1)?;
-                at += 1;
+                at = draft.push_run(at..range.end, b"\\")?;
                 continue;
             }
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use envward_secret::{ReadError, SecretBuf, Vault};
 
@@ -16,7 +17,7 @@ const MAX_DRAFT: usize = 16 * 1024 * 1024;
 pub(crate) struct Draft<'a> {
     pub(crate) buffer: SecretBuf,
     assignments: Vec<Assignment>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<Arc<str>, usize>,
     earlier: &'a Vault,
     commands: Option<&'a mut dyn Commands>,
     /// The variables whose values went into the value that is being made.
@@ -26,7 +27,7 @@ pub(crate) struct Draft<'a> {
 /// A name of the file, in the order of first appearance, with its last value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// The line of the last assignment, from 1.
     pub(crate) line: usize,
     /// Where its value lies; `None` for a name that was only mentioned.
@@ -63,14 +64,22 @@ enum Found<'v> {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(earlier: &'a Vault, commands: Option<&'a mut dyn Commands>) -> Result<Self, ReadError> {
-        let buffer = SecretBuf::new(earlier.backing(), MAX_DRAFT).map_err(ReadError::Memory)?;
-        Ok(Self { buffer, assignments: Vec::new(), by_name: HashMap::new(), earlier, commands, taken: Vec::new() })
+    /// For a text.
+    pub(crate) fn new(
+        text: &[u8],
+        earlier: &'a Vault,
+        commands: Option<&'a mut dyn Commands>,
+    ) -> Result<Self, ReadError> {
+        let buffer = SecretBuf::with_room(earlier.backing(), text.len(), MAX_DRAFT).map_err(ReadError::Memory)?;
+        let lines = super::line_count(text);
+        let (assignments, by_name) = (Vec::with_capacity(lines), HashMap::with_capacity(lines));
+        Ok(Self { buffer, assignments, by_name, earlier, commands, taken: Vec::new() })
     }
 
     /// Another buffer, for a changed copy of the text.
     pub(crate) fn scratch(&self, limit: usize) -> Result<SecretBuf, Stop> {
-        SecretBuf::new(self.earlier.backing(), limit).map_err(|error| Stop::Buffer(ReadError::Memory(error)))
+        SecretBuf::with_room(self.earlier.backing(), limit, limit)
+            .map_err(|error| Stop::Buffer(ReadError::Memory(error)))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -89,6 +98,16 @@ impl<'a> Draft<'a> {
         Ok(self.buffer.push(bytes)?)
     }
 
+    /// Appends a byte of its own and those behind it up to the next that is one of `stops`,
+    /// which are of ASCII; says where it stopped.
+    pub(crate) fn push_run(&mut self, range: Range<usize>, stops: &[u8]) -> Result<usize, Stop> {
+        let rest = self.bytes(range.start + 1..range.end);
+        let len = rest.iter().position(|byte| stops.contains(byte)).unwrap_or(rest.len());
+        let end = range.start + 1 + len;
+        self.buffer.push_within(range.start..end)?;
+        Ok(end)
+    }
+
     /// Makes what lies from `start` on the value of a name.
     pub(crate) fn set(&mut self, name: &str, line: usize, start: usize) {
         self.record(name, line, Some(start..self.buffer.len()));
@@ -105,8 +124,9 @@ impl<'a> Draft<'a> {
             }
             assignment.takes_in = takes_in;
         } else {
-            self.by_name.insert(name.to_owned(), self.assignments.len());
-            self.assignments.push(Assignment { name: name.to_owned(), line, value, takes_in });
+            let name: Arc<str> = name.into();
+            self.by_name.insert(Arc::clone(&name), self.assignments.len());
+            self.assignments.push(Assignment { name, line, value, takes_in });
         }
     }
 

@@ -44,7 +44,12 @@ pub(crate) fn dotenv_expand(text: &[u8], draft: &mut Draft<'_>) -> Result<(), St
     assignments.sort_by_key(|assignment| index(&assignment.name).map_or((1, 0), |number| (0, number)));
     for assignment in assignments {
         let start = draft.len();
-        draft.buffer.push_within(assignment.value.unwrap_or(0..0))?;
+        let value = assignment.value.unwrap_or(0..0);
+        if !draft.bytes(value.clone()).contains(&b'$') {
+            draft.record(&assignment.name, assignment.line, Some(value));
+            continue;
+        }
+        draft.buffer.push_within(value)?;
         expand(start, &none, draft).map_err(|problem| match problem {
             Trouble::Stop(stop) => stop,
             Trouble::Problem(problem) => Stop::at(offset_of(text, assignment.line), Some(&assignment.name), problem),
@@ -361,8 +366,7 @@ fn unescape_dollars(start: usize, draft: &mut Draft<'_>) -> Result<(), Stop> {
         if draft.bytes(at..end).starts_with(b"\\$") {
             at += 1;
         }
-        draft.buffer.push_within(at..at + 1)?;
-        at += 1;
+        at = draft.push_run(at..end, b"\\")?;
     }
     draft.buffer.remove(start..end);
     Ok(())

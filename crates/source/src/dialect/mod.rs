@@ -22,7 +22,7 @@ use envward_secret::{ReadError, SecretBuf, Vault};
 use crate::dotenv::{Position, Problem, SyntaxError};
 
 use self::command::Commands;
-pub(crate) use self::draft::{Draft, Stop};
+pub(crate) use self::draft::{Assignment, Draft, Stop};
 pub use envward_policy::dialect::{Dialect, UnknownDialect};
 
 /// Why a text could not be read.
@@ -39,7 +39,7 @@ pub(crate) fn read<'a>(
     earlier: &'a Vault,
     commands: Option<&'a mut dyn Commands>,
 ) -> Result<Draft<'a>, Failure> {
-    let mut draft = Draft::new(earlier, commands).map_err(Failure::Buffer)?;
+    let mut draft = Draft::new(text, earlier, commands).map_err(Failure::Buffer)?;
     let unix;
     let mut text = text;
     if let Err((offset, problem)) = check(text) {
@@ -73,6 +73,11 @@ pub(crate) fn read<'a>(
     }
 }
 
+/// How many assignments a text may hold, as a guess, and not more than room is taken for ahead.
+pub(crate) fn line_count(text: &[u8]) -> usize {
+    (text.iter().filter(|byte| **byte == b'\n').count() + 1).min(4096)
+}
+
 fn check(text: &[u8]) -> Result<(), (usize, Problem)> {
     let valid = match std::str::from_utf8(text) {
         Ok(_) => text.len(),
@@ -95,7 +100,7 @@ fn error_at(text: &[u8], offset: usize, key: Option<&str>, problem: Problem) -> 
 
 /// A copy whose line breaks are LF.
 fn without_carriage_returns(text: &[u8], like: &Vault) -> Result<SecretBuf, ReadError> {
-    let mut unix = SecretBuf::new(like.backing(), text.len()).map_err(ReadError::Memory)?;
+    let mut unix = SecretBuf::with_room(like.backing(), text.len(), text.len()).map_err(ReadError::Memory)?;
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\r') {
         unix.push(&rest[..at])?;

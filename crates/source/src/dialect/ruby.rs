@@ -48,6 +48,9 @@ fn value(text: &[u8], range: std::ops::Range<usize>, key: &str, draft: &mut Draf
     let legacy = draft.value(LINE_BREAK_MODE).is_some_and(|mode| mode == b"legacy");
     unescape(raw, quote == Some(b'"'), legacy, draft)?;
     let unescaped = start..draft.len();
+    if !draft.bytes(unescaped.clone()).contains(&b'$') {
+        return Ok(());
+    }
     commands(unescaped.clone(), offset, key, draft)?;
     let with_output = unescaped.end..draft.len();
     variables(with_output.clone(), draft)?;
@@ -74,11 +77,15 @@ fn unescape(raw: &[u8], double: bool, legacy: bool, draft: &mut Draft<'_>) -> Re
             draft.push(kept)?;
             at += 2;
         } else {
-            draft.push(&raw[at..=at])?;
-            at += 1;
+            let run = raw[at + 1..].iter().take_while(|byte| **byte != b'\\').count();
+            draft.push(&raw[at..=at + run])?;
+            at += 1 + run;
         }
     }
     let end = draft.len();
+    if !draft.bytes(start..end).contains(&b'\\') {
+        return Ok(());
+    }
     let mut at = start;
     while at < end {
         match draft.bytes(at..end) {
@@ -87,10 +94,7 @@ fn unescape(raw: &[u8], double: bool, legacy: bool, draft: &mut Draft<'_>) -> Re
                 draft.buffer.push_within(at + 1..at + 1 + len)?;
                 at += 1 + len;
             }
-            _ => {
-                draft.buffer.push_within(at..at + 1)?;
-                at += 1;
-            }
+            _ => at = draft.push_run(at..end, b"\\")?,
         }
     }
     draft.buffer.remove(start..end);
@@ -106,10 +110,7 @@ fn commands(range: std::ops::Range<usize>, offset: usize, key: &str, draft: &mut
         let opening = if escaped { 2 } else { 1 };
         let closing = if escaped || rest.starts_with(b"$(") { balanced(rest, opening) } else { None };
         match closing {
-            None => {
-                draft.buffer.push_within(at..at + 1)?;
-                at += 1;
-            }
+            None => at = draft.push_run(at..range.end, b"\\$")?,
             Some(closing) if escaped => {
                 draft.buffer.push_within(at + 1..at + closing + 1)?;
                 at += closing + 1;
@@ -153,8 +154,7 @@ fn variables(range: std::ops::Range<usize>, draft: &mut Draft<'_>) -> Result<(),
         let escaped = rest.starts_with(b"\\$");
         let dollar = usize::from(escaped);
         if rest.get(dollar) != Some(&b'$') || rest.get(dollar + 1) == Some(&b'(') {
-            draft.buffer.push_within(at..at + 1)?;
-            at += 1;
+            at = draft.push_run(at..range.end, b"\\$")?;
             continue;
         }
         let mut name = dollar + 1;

@@ -23,6 +23,12 @@ impl<'a> Cursor<'a> {
         self.line
     }
 
+    /// Passes bytes that mean nothing anywhere in a quoted value.
+    pub(super) fn skip_plain(&mut self) {
+        let plain = |byte: &u8| !matches!(byte, b'\n' | b'\r' | b'"' | b'\'' | b'\\' | b'$');
+        self.at += self.rest().iter().take_while(|byte| plain(byte)).count();
+    }
+
     pub(super) fn skip_comment(&mut self) {
         let rest = self.rest();
         let len = rest.iter().position(|byte| *byte == b'\n');

@@ -273,6 +273,7 @@ impl<'a> Parser<'a> {
                 return Ok(Some(Piece::Bytes(&self.cursor.text[start..self.cursor.at])));
             }
             self.cursor.advance_to(self.cursor.at + 1);
+            self.cursor.skip_plain();
         }
     }
 
