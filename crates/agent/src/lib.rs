@@ -5,6 +5,7 @@
 //! * [`config`]: the configuration file
 //! * [`event`]: what the programs tell
 //! * [`guard`]: the programs, loaded
+//! * [`matrix`]: ids of MITRE ATT&CK
 //! * [`process`]: processes and files in the kernel's terms
 //! * [`prove`]: attacks on ourselves
 //! * [`recipe`]: what events mean
@@ -16,6 +17,7 @@ pub mod config;
 pub mod event;
 pub mod guard;
 pub mod layout;
+pub mod matrix;
 pub mod process;
 pub mod prove;
 pub mod recipe;
