@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
+use envward_agent::output::Destination;
 use envward_agent::recipe::Proof;
 
 /// Deny and report who reads another process's environment or memory
@@ -40,9 +41,12 @@ pub(crate) struct Run {
     /// Protect this process and everything that it starts from now on
     #[arg(long, value_name = "PID")]
     pub(crate) protect: Vec<u32>,
-    /// Report in this format: json (one object on a line) or text
+    /// Report in this format on standard output, if nothing says where else: json (one object on
+    /// a line) or text
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "text"])]
     pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
     /// Listen for registrations here
     #[arg(long, value_name = "PATH", default_value = envward_agent::socket::SOCKET)]
     pub(crate) socket: PathBuf,
@@ -59,6 +63,19 @@ pub(crate) struct Prove {
     /// Print one JSON array
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Where events go.
+#[derive(Debug, Args)]
+pub(crate) struct Reporting {
+    /// Send events there instead of where the configuration says; repeatable: json[=FILE],
+    /// text[=FILE], ocsf[=FILE], github[=FILE], syslog[=SOCKET], journald[=SOCKET],
+    /// prometheus[=ADDRESS:PORT], otlp[=URL]
+    #[arg(long, value_name = "KIND[=TARGET]")]
+    pub(crate) output: Vec<Destination>,
+    /// Tell every event: no flood control
+    #[arg(long)]
+    pub(crate) every_event: bool,
 }
 
 #[derive(Debug, Args)]

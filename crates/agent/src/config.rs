@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::flood::Limit;
 use crate::guard::{Guard, GuardError};
 use crate::layout::{Action, Route, Settings, trust};
+use crate::output::Destination;
 
 /// Where it is read from when no other is named.
 pub const PLACE: &str = "/etc/envward/agent.toml";
@@ -26,6 +29,26 @@ pub struct Config {
     pub sweep: Sweep,
     /// A directory with recipes that come before ours.
     pub recipes: Option<PathBuf>,
+    /// Where events go, as with `--output`.
+    pub outputs: Vec<String>,
+    /// How much of the same is told.
+    pub flood: FloodControl,
+}
+
+/// How much of what the same reader does under the same recipe is told.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FloodControl {
+    /// So many events; 0 for all.
+    pub events: u32,
+    /// Within so many seconds.
+    pub seconds: u32,
+}
+
+impl Default for FloodControl {
+    fn default() -> Self {
+        Self { events: 20, seconds: 10 }
+    }
 }
 
 /// Whom to protect.
@@ -89,6 +112,9 @@ pub enum ConfigError {
         /// What could.
         known: String,
     },
+    /// An output that does not exist, or that cannot go there.
+    #[error("outputs: {0}")]
+    Output(String),
     /// Somebody who is nobody.
     #[error("trust: name an executable, a uid, both, or a cgroup")]
     Nobody,
@@ -102,6 +128,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(Box::new)?;
         config.settings(false)?;
+        config.destinations()?;
         for trust in &config.trust {
             trust.bits()?;
             match (&trust.executable, trust.uid, &trust.cgroup) {
@@ -129,6 +156,20 @@ impl Config {
         settings.sweep_targets = self.sweep.targets;
         settings.sweep_window_ns = u64::from(self.sweep.seconds) * 1_000_000_000;
         Ok(settings)
+    }
+
+    /// Where events go.
+    ///
+    /// # Errors
+    /// Outputs that do not exist.
+    pub fn destinations(&self) -> Result<Vec<Destination>, ConfigError> {
+        self.outputs.iter().map(|text| text.parse().map_err(ConfigError::Output)).collect()
+    }
+
+    /// How much of the same is told.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        Limit { events: self.flood.events, window: Duration::from_secs(self.flood.seconds.into()) }
     }
 
     /// Gives the orders.
@@ -185,7 +226,8 @@ mod tests {
     #[test]
     fn everything_can_be_said() {
         let config = Config::parse(
-            "recipes = '/etc/envward/recipes.d'\n\
+            "recipes = '/etc/envward/recipes.d'\noutputs = ['journald', 'json=/var/log/e']\n\
+             [flood]\nevents = 7\nseconds = 3\n\
              [protect]\ncgroups = ['/sys/fs/cgroup/app.slice']\nexecutables = ['/opt/runner/Runner.Worker']\n\
              [actions]\nmodule = 'deny'\nkcmp = 'off'\n[sweep]\ntargets = 5\nseconds = 2\n\
              [[trust]]\nexecutable = '/usr/bin/gdb'\nuid = 0\nwith = ['read', 'signal']\n\
@@ -199,6 +241,8 @@ mod tests {
         assert_eq!(settings.action(Route::Environ), Action::Deny);
         assert_eq!((settings.sweep_targets, settings.sweep_window_ns), (5, 2_000_000_000));
         assert_eq!(config.settings(true).unwrap().action(Route::Signal), Action::Deny);
+        assert_eq!(config.destinations().unwrap()[1].to_string(), "json=/var/log/e");
+        assert_eq!(config.limit(), Limit { events: 7, window: Duration::from_secs(3) });
         assert_eq!(config.trust[0].bits().unwrap(), trust::READ | trust::SIGNAL);
     }
 
@@ -219,6 +263,9 @@ mod tests {
             ("[[trust]]\nuid = 1\ncgroup = '/c'\nwith = ['read']", "name an executable"),
             ("[[trust]]\nuid = 1", "missing field `with`"),
             ("[sweep]\ntargets = -1", "invalid value"),
+            ("outputs = ['xml']", "outputs: there is no output `xml`; there are json,"),
+            ("outputs = ['prometheus=0.0.0.0:9477']", "0.0.0.0 is not a loopback address"),
+            ("[flood]\nevent = 1", "unknown field `event`"),
             ("[", "TOML parse error"),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();

@@ -107,11 +107,7 @@ impl Record {
     /// The reader's arguments, as text.
     #[must_use]
     pub fn argv(&self) -> Vec<String> {
-        let text = self.arguments.strip_suffix(&[0]).unwrap_or(&self.arguments);
-        if text.is_empty() {
-            return Vec::new();
-        }
-        text.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+        crate::process::split_arguments(&self.arguments)
     }
 }
 

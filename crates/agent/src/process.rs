@@ -1,7 +1,7 @@
 //! Processes and files as user space sees them, in the kernel's terms.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
 /// A process that cannot be mistaken for a later one with its number.
@@ -59,6 +59,8 @@ pub struct Asked {
     pub cgroup: Option<String>,
     /// Number and name of its parents, the nearest first.
     pub ancestors: Vec<(u32, String)>,
+    /// Its arguments, the first bytes of them.
+    pub argv: Vec<String>,
 }
 
 /// As many parents are looked up.
@@ -78,9 +80,35 @@ impl Asked {
             exe: exe.map(|path| path.to_string_lossy().into_owned()),
             cgroup: cgroup.and_then(|text| text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_owned))),
             ancestors: ancestors(pid),
+            argv: arguments(pid).unwrap_or_default(),
         };
         same().then_some(asked)
     }
+}
+
+/// As many bytes of arguments are kept.
+const ARGUMENTS: usize = 128;
+
+/// The arguments, from the place where the kernel put them. The file of them goes on into the
+/// environment when a program has written over their end; what is read here does not.
+fn arguments(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(45).map(str::parse::<u64>);
+    let (start, end) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    let length = usize::try_from(end.checked_sub(start)?).ok()?.min(ARGUMENTS);
+    let mut bytes = Vec::new();
+    fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.take(length as u64).read_to_end(&mut bytes).ok()?;
+    Some(split_arguments(&bytes))
+}
+
+/// Arguments that are separated by NUL, as text.
+#[must_use]
+pub(crate) fn split_arguments(bytes: &[u8]) -> Vec<String> {
+    let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
 }
 
 fn ancestors(pid: u32) -> Vec<(u32, String)> {
@@ -122,6 +150,19 @@ mod tests {
     fn device_numbers_are_the_kernels() {
         assert_eq!(kernel_device(0x0801), 8 << 20 | 1);
         assert_eq!(kernel_device(0x5678_9abc), 0x89a << 20 | 0x5_67bc);
+    }
+
+    #[test]
+    fn a_process_is_asked_for_what_events_say() {
+        let pid = std::process::id();
+        let asked = Asked::about(pid, identify(pid).unwrap().start_ns).unwrap();
+        let own: Vec<String> = std::env::args().collect();
+        let length: usize = own.iter().map(|argument| argument.len() + 1).sum();
+        assert!(length > ARGUMENTS || asked.argv == own, "{:?}", asked.argv);
+        assert_eq!(asked.exe, std::env::current_exe().unwrap().to_str().map(str::to_owned));
+        assert_eq!(asked.ancestors[0].0, std::os::unix::process::parent_id());
+        assert!(asked.cgroup.is_some_and(|path| path.starts_with('/')));
+        assert_eq!(Asked::about(pid, 1), None, "another process that had the number");
     }
 
     #[test]

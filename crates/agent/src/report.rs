@@ -24,6 +24,9 @@ pub struct Report {
     pub sequence: u64,
     /// Events lost so far because the ring was full.
     pub lost: u64,
+    /// Events like this one (recipe, verdict, reader's executable, user, cgroup) that were held
+    /// back since the last one that was told; this one stands for them.
+    pub repeats: u64,
     /// What it means; none when no recipe fits.
     pub recipe: Option<Meaning>,
     /// Which way was taken.
@@ -76,7 +79,8 @@ pub struct Process {
     pub exe: Executable,
     /// Its path, if the process was still there to be asked.
     pub exe_path: Option<String>,
-    /// Arguments: the reader's as they were at the event, up to 128 bytes of them.
+    /// Arguments, up to 128 bytes of them: the reader's as they were at the event, the target's if
+    /// it was still there.
     pub argv: Vec<String>,
     /// The cgroup's id.
     pub cgroup_id: u64,
@@ -124,6 +128,7 @@ impl Report {
     #[must_use]
     pub fn new(
         record: &Record,
+        repeats: u64,
         recipe: Option<&Recipe>,
         lookup: &mut Lookup,
         now: SystemTime,
@@ -134,6 +139,7 @@ impl Report {
             time: rfc3339(record.when(now, since_boot)),
             sequence: record.sequence,
             lost: record.lost,
+            repeats,
             recipe: recipe.map(|recipe| Meaning {
                 id: recipe.id.clone(),
                 version: recipe.version,
@@ -146,25 +152,47 @@ impl Report {
             hook: record.hook.name(),
             verdict: record.verdict.name(),
             detail: record.detail,
-            reader: Process::new(&record.reader, record.argv(), lookup),
-            target: record.target.as_ref().map(|target| Process::new(target, Vec::new(), lookup)),
+            reader: Process::new(&record.reader, Some(record.argv()), lookup),
+            target: record.target.as_ref().map(|target| Process::new(target, None, lookup)),
         }
     }
 
-    /// One line of text.
+    /// How bad it is; what has no recipe is not.
     #[must_use]
-    pub fn line(&self) -> String {
-        let importance = self.recipe.as_ref().map_or("low", |recipe| recipe.importance);
-        let what = self.recipe.as_ref().map_or(self.route, |recipe| recipe.id.as_str());
+    pub fn importance(&self) -> &'static str {
+        self.recipe.as_ref().map_or("low", |recipe| recipe.importance)
+    }
+
+    /// The recipe's id, or the route when no recipe fits.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.recipe.as_ref().map_or(self.route, |recipe| recipe.id.as_str())
+    }
+
+    /// Who did what to whom.
+    #[must_use]
+    pub fn sentence(&self) -> String {
         let target = self.target.as_ref().map_or_else(String::new, |target| format!(" of {}", target.short()));
-        format!(
-            "{} {:8} {:8} {what}: {} took {}{target}",
-            self.time,
-            importance,
-            self.verdict,
-            self.reader.short(),
-            self.route
-        )
+        let repeats = match self.repeats {
+            0 => String::new(),
+            repeats => format!(", and {repeats} times before"),
+        };
+        format!("{} took {}{target}{repeats}", self.reader.short(), self.route)
+    }
+
+    /// One line of text, with colours if `coloured`.
+    #[must_use]
+    pub fn line(&self, coloured: bool) -> String {
+        let colour = match self.importance() {
+            _ if !coloured => None,
+            "critical" => Some("1;31"),
+            "high" => Some("31"),
+            "medium" => Some("33"),
+            _ => Some("36"),
+        };
+        let importance = format!("{:8}", self.importance());
+        let importance = colour.map_or(importance.clone(), |code| format!("\x1b[{code}m{importance}\x1b[0m"));
+        format!("{} {importance} {:8} {}: {}", self.time, self.verdict, self.name(), self.sentence())
     }
 }
 
@@ -175,7 +203,7 @@ impl Ancestor {
 }
 
 impl Process {
-    fn new(party: &Party, argv: Vec<String>, lookup: &mut Lookup) -> Self {
+    fn new(party: &Party, argv: Option<Vec<String>>, lookup: &mut Lookup) -> Self {
         let asked = lookup.about(party);
         let cgroup = asked.and_then(|asked| asked.cgroup.clone());
         Self {
@@ -187,7 +215,7 @@ impl Process {
             comm: party.comm.clone(),
             exe: party.exe.clone(),
             exe_path: asked.and_then(|asked| asked.exe.clone()),
-            argv,
+            argv: argv.or_else(|| asked.map(|asked| asked.argv.clone())).unwrap_or_default(),
             cgroup_id: party.cgroup_id,
             container: cgroup.as_deref().and_then(container),
             pod: cgroup.as_deref().and_then(pod),
@@ -281,8 +309,14 @@ mod tests {
     fn a_report_has_exactly_the_fields_of_the_schema() {
         let record = record();
         let book = Book::own().unwrap();
-        let report =
-            Report::new(&record, book.find(&record), &mut Lookup::default(), SystemTime::now(), Duration::from_secs(1));
+        let report = Report::new(
+            &record,
+            0,
+            book.find(&record),
+            &mut Lookup::default(),
+            SystemTime::now(),
+            Duration::from_secs(1),
+        );
         let json = serde_json::to_value(&report).unwrap();
         let schema: serde_json::Value =
             serde_json::from_str(include_str!("../../../docs/agent-event.schema.json")).unwrap();
@@ -296,7 +330,43 @@ mod tests {
             let listed = schema["properties"][field]["enum"].as_array().unwrap();
             assert_eq!(listed.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>(), names, "{field}");
         }
-        assert!(report.line().contains("high     denied   environ_read_from_procfs: cat"), "{}", report.line());
+        assert!(
+            report.line(false).contains("high     denied   environ_read_from_procfs: cat"),
+            "{}",
+            report.line(false)
+        );
+    }
+
+    #[test]
+    fn lines_have_colours_and_counts() {
+        let book = Book::own().unwrap();
+        let record = record();
+        let recipe = book.find(&record);
+        let mut lookup = Lookup::default();
+        let report = Report::new(&record, 7, recipe, &mut lookup, SystemTime::now(), Duration::from_secs(1));
+        assert!(report.line(true).contains("\x1b[31mhigh    \x1b[0m denied   "), "{:?}", report.line(true));
+        assert!(!report.line(false).contains('\x1b'));
+        assert!(report.line(false).ends_with(", and 7 times before"), "{}", report.line(false));
+    }
+
+    /// What the project promises to be in an event, by its names here.
+    #[test]
+    fn nothing_that_was_promised_is_missing() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../../docs/agent-event.schema.json")).unwrap();
+        for name in ["route", "hook", "verdict", "recipe", "sequence", "lost", "repeats", "reader", "target"] {
+            assert!(schema["properties"][name].is_object(), "{name}");
+        }
+        let process = &schema["$defs"]["process"]["properties"];
+        for name in ["pid", "tid", "start_ns", "exe", "exe_path", "argv", "uid", "gid", "cgroup_id", "cgroup"] {
+            assert!(process[name].is_object(), "{name}");
+        }
+        for name in ["container", "pod", "ancestors"] {
+            assert!(process[name].is_object(), "{name}");
+        }
+        for name in ["env", "envp", "environ"] {
+            assert!(process[name].is_null(), "{name}");
+        }
     }
 
     /// Objects have the properties that the schema lists, all of them required.

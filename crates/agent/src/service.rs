@@ -3,19 +3,18 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::SystemTime;
 
 use envward_agent::config::{self, Config};
-use envward_agent::event::Record;
 use envward_agent::guard::{Guard, GuardError};
 use envward_agent::layout::{Counter, trust};
+use envward_agent::output::Outputs;
 use envward_agent::process;
 use envward_agent::prove::{self, Tier};
 use envward_agent::recipe::Book;
-use envward_agent::report::{Lookup, Report};
 use envward_agent::socket::Registrar;
+use envward_agent::teller::Teller;
 use envward_kernel::signal::{SignalQueue, SignalSet};
-use envward_kernel::{clock, poll, prctl, signal};
+use envward_kernel::{poll, prctl, signal};
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -34,15 +33,16 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     }
     signal::set_mask(SignalSet::ALL)?;
     let signals = SignalQueue::new()?;
-    let mut lookup = Lookup::default();
+    let mut teller = teller(&arguments.config, &arguments.reporting, &arguments.format, tier)?;
     say("ready");
     loop {
-        poll::wait([Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))], None)?;
+        let descriptors = [Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))];
+        poll::wait(descriptors, teller.patience())?;
         registrar.serve(&mut guard);
-        tell(&mut guard, &book, &mut lookup, arguments.format == "json")?;
+        teller.tell(&mut guard, &book).into_iter().for_each(say);
         while let Some(received) = signals.next()? {
             if matches!(received.signal, SIGINT | SIGTERM) {
-                tell(&mut guard, &book, &mut lookup, arguments.format == "json")?;
+                teller.finish(&mut guard, &book).into_iter().for_each(say);
                 farewell(&guard)?;
                 return Ok(0);
             }
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     }
 }
 
-fn as_fd(signals: &SignalQueue) -> std::os::fd::BorrowedFd<'_> {
+pub(crate) fn as_fd(signals: &SignalQueue) -> std::os::fd::BorrowedFd<'_> {
     std::os::fd::AsFd::as_fd(signals)
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
 }
 
 /// The strongest tier that an attack on a process of our own confirms.
-fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier), Failure> {
+pub(crate) fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier), Failure> {
     // Our own memory holds no secret, and still is nobody's affair.
     prctl::set_dumpable(false)?;
     if !process::is_in_first_namespace()? {
@@ -151,42 +151,33 @@ fn trust_the_usual(guard: &mut Guard) -> Result<(), GuardError> {
     Ok(())
 }
 
-/// Writes what has happened since.
-fn tell(guard: &mut Guard, book: &Book, lookup: &mut Lookup, json: bool) -> Result<(), Failure> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut any = false;
-    while let Some(event) = guard.next_event() {
-        match event {
-            Ok(record) => write_event(&mut out, &record, book, lookup, json)?,
-            Err(error) => say(error),
-        }
-        any = true;
+/// What tells outputs about events: those of the command line, or of the configuration, or
+/// standard output.
+pub(crate) fn teller(
+    arguments: &arguments::Config,
+    reporting: &arguments::Reporting,
+    format: &str,
+    tier: Tier,
+) -> Result<Teller, Failure> {
+    let config = read(arguments.config.as_deref())?;
+    let mut destinations = reporting.output.clone();
+    if destinations.is_empty() {
+        destinations = config.destinations().map_err(|error| Failure::config("configuration", &error))?;
     }
-    if any {
-        out.flush()?;
+    if destinations.is_empty() {
+        destinations = vec![format.parse().map_err(|error: String| Failure::new(2, error))?];
     }
-    Ok(())
-}
-
-fn write_event(
-    out: &mut impl Write,
-    record: &Record,
-    book: &Book,
-    lookup: &mut Lookup,
-    json: bool,
-) -> Result<(), Failure> {
-    let report = Report::new(record, book.find(record), lookup, SystemTime::now(), clock::since_boot());
-    if json {
-        serde_json::to_writer(&mut *out, &report).map_err(|error| Failure::new(1, error))?;
-        out.write_all(b"\n")?;
-    } else {
-        writeln!(out, "{}", report.line())?;
+    let mut limit = config.limit();
+    if reporting.every_event {
+        limit.events = 0;
     }
-    Ok(())
+    let outputs = Outputs::open(&destinations).map_err(|error| Failure::new(1, error))?;
+    outputs.metrics().tier(tier.name());
+    Ok(Teller::new(outputs, limit))
 }
 
 /// The sums, for whoever compares them with what was written.
-fn farewell(guard: &Guard) -> Result<(), Failure> {
+pub(crate) fn farewell(guard: &Guard) -> Result<(), Failure> {
     let mut text = String::from("stopped:");
     for counter in Counter::ALL {
         text.push_str(&format!(" {}={}", counter.name(), guard.count(*counter)?));
@@ -195,6 +186,6 @@ fn farewell(guard: &Guard) -> Result<(), Failure> {
     Ok(())
 }
 
-fn say(message: impl std::fmt::Display) {
+pub(crate) fn say(message: impl std::fmt::Display) {
     let _ = io::stderr().write_all(format!("envward-agent: {message}\n").as_bytes());
 }
