@@ -1,5 +1,6 @@
 //! The command line, as typed. The doc comments are the help texts.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
@@ -19,6 +20,13 @@ pub(crate) enum Subcommand {
     Run(Run),
     Prove(Prove),
     Recipes(Recipes),
+    Watch(Watch),
+    #[command(hide = true, name = crate::watch::WATCHED)]
+    Watched {
+        mask: u64,
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     #[command(hide = true, name = "proof-victim")]
     ProofVictim,
     #[command(hide = true, name = "proof-attacker")]
@@ -50,6 +58,30 @@ pub(crate) struct Run {
     /// Listen for registrations here
     #[arg(long, value_name = "PATH", default_value = envward_agent::socket::SOCKET)]
     pub(crate) socket: PathBuf,
+}
+
+/// Run a command under watch: what reads its environment or memory, and what it reads of others
+///
+/// The command, all that it starts, and the pipeline's runner above it are protected while it
+/// runs; events are shown on standard error. Exit status: the command's own, 128 and the signal's
+/// number when it was killed; 125 when it cannot be watched, 126 when it cannot be executed, 127
+/// when it is not found; with --ci 120 when a recipe fired.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) config: Config,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+    /// Fail with 120 when a recipe fired; print annotations for GitHub when the command has ended,
+    /// and add to the file that GITHUB_STEP_SUMMARY names
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Let this recipe fire without failing; repeatable
+    #[arg(long, value_name = "RECIPE")]
+    pub(crate) ignore: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Make the attack of every recipe, and show the event that came back

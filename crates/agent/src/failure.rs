@@ -26,6 +26,10 @@ impl Failure {
         Self { hint: Some(hint), ..self }
     }
 
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// A configuration that was refused.
     pub(crate) fn config(place: &str, error: &ConfigError) -> Self {
         Self::new(2, format_args!("{place}: {error}"))

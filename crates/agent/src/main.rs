@@ -5,6 +5,7 @@ mod arguments;
 mod failure;
 mod service;
 mod show;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
         Subcommand::Run(arguments) => service::run(&arguments),
         Subcommand::Prove(arguments) => service::prove(&arguments),
         Subcommand::Recipes(arguments) => show::recipes(&arguments),
+        Subcommand::Watch(arguments) => watch::run(&arguments),
+        Subcommand::Watched { mask, command } => watch::become_command(mask, &command),
         Subcommand::ProofVictim => prove::be_victim().map(|()| 0).map_err(|error| Failure::new(2, error)),
         // What it says is its exit status: 0 got it, 1 was refused, 2 could not be made.
         Subcommand::ProofAttacker { proof, agent, victims } => arguments::proof(&proof)

@@ -112,18 +112,18 @@ pub(crate) fn split_arguments(bytes: &[u8]) -> Vec<String> {
 }
 
 fn ancestors(pid: u32) -> Vec<(u32, String)> {
-    let mut found = Vec::new();
-    let mut pid = pid;
-    while found.len() < ANCESTORS {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { break };
-        match stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok()) {
-            None | Some(0) => break,
-            Some(parent) => pid = parent,
-        }
-        let Ok(comm) = fs::read_to_string(format!("/proc/{pid}/comm")) else { break };
-        found.push((pid, comm.trim_end().to_owned()));
-    }
-    found
+    let comm = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    parents(pid).take(ANCESTORS).map_while(|pid| Some((pid, comm(pid)?.trim_end().to_owned()))).collect()
+}
+
+/// The parent of a process, its parent, and so on.
+pub fn parents(pid: u32) -> impl Iterator<Item = u32> {
+    let parent = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.split_whitespace().nth(1)?.parse().ok().filter(|parent| *parent != 0)
+    };
+    std::iter::successors(parent(&pid), parent)
 }
 
 /// Effective capabilities of this process, as bits.

@@ -7,7 +7,7 @@ use std::path::Path;
 use envward_agent::config::{self, Config};
 use envward_agent::guard::{Guard, GuardError};
 use envward_agent::layout::{Counter, trust};
-use envward_agent::output::Outputs;
+use envward_agent::output::{Destination, Outputs};
 use envward_agent::process;
 use envward_agent::prove::{self, Tier};
 use envward_agent::recipe::Book;
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     }
     signal::set_mask(SignalSet::ALL)?;
     let signals = SignalQueue::new()?;
-    let mut teller = teller(&arguments.config, &arguments.reporting, &arguments.format, tier)?;
+    let mut teller = teller(&arguments.config, &arguments.reporting, arguments.format.parse().ok(), tier)?;
     say("ready");
     loop {
         let descriptors = [Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))];
@@ -152,11 +152,11 @@ fn trust_the_usual(guard: &mut Guard) -> Result<(), GuardError> {
 }
 
 /// What tells outputs about events: those of the command line, or of the configuration, or
-/// standard output.
+/// the usual one.
 pub(crate) fn teller(
     arguments: &arguments::Config,
     reporting: &arguments::Reporting,
-    format: &str,
+    usual: Option<Destination>,
     tier: Tier,
 ) -> Result<Teller, Failure> {
     let config = read(arguments.config.as_deref())?;
@@ -165,7 +165,7 @@ pub(crate) fn teller(
         destinations = config.destinations().map_err(|error| Failure::config("configuration", &error))?;
     }
     if destinations.is_empty() {
-        destinations = vec![format.parse().map_err(|error: String| Failure::new(2, error))?];
+        destinations.extend(usual);
     }
     let mut limit = config.limit();
     if reporting.every_event {

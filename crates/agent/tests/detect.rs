@@ -2,6 +2,11 @@
 //! security modules of BPF do not. Needs root. Nobody is refused anything or killed here.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by ending")]
 
+#[path = "detect/outputs.rs"]
+mod outputs;
+#[path = "detect/watch.rs"]
+mod watch;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -19,12 +24,17 @@ struct Agent {
 
 impl Agent {
     fn start(victim: u32) -> Self {
+        Self::with(victim, &[])
+    }
+
+    fn with(victim: u32, options: &[&str]) -> Self {
         require_root("to load BPF programs");
         let room = tempfile::tempdir().unwrap();
         let create = |name: &str| File::create(room.path().join(name)).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_envward-agent"))
             .args(["run", "--tier", "detect", "--protect", &victim.to_string(), "--socket"])
             .arg(room.path().join("agent.sock"))
+            .args(options)
             .stdin(Stdio::null())
             .stdout(create("events"))
             .stderr(create("errors"))
@@ -34,6 +44,18 @@ impl Agent {
         agent.wait(|agent| agent.errors().contains("ready"));
         assert!(agent.errors().contains("tier detect"), "{}", agent.errors());
         agent
+    }
+
+    /// Ends it; what it said last.
+    fn stop(&mut self) -> String {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)
+            .unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.errors());
+        self.errors()
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.room.path().join("events")).unwrap()
     }
 
     fn errors(&self) -> String {
@@ -52,7 +74,7 @@ impl Agent {
     /// The event about this reader.
     fn event(&mut self, reader: u32) -> Value {
         let find = |agent: &Self| {
-            let text = fs::read_to_string(agent.room.path().join("events")).unwrap();
+            let text = agent.output();
             let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             let events = whole.map(|line| serde_json::from_str::<Value>(line).unwrap());
             events.into_iter().find(|event| event["reader"]["pid"] == reader)
