@@ -175,7 +175,7 @@ impl File {
             store: layer.store,
             env_files: layer.env_files,
             dialect: layer.dialect,
-            dialects: layer.dialects,
+            dialects: layer.dialects.into_iter().map(|(path, dialect, _)| (path, dialect)).collect(),
             mode: layer.mode,
             require: layer.require,
             best_effort: layer.best_effort,
@@ -217,6 +217,7 @@ impl File {
 
     /// Looks at what only shows when layers come together.
     fn check(&self, reader: &Reader<'_>) {
+        self.check_dialects(reader);
         let mut told = Vec::new();
         Self::check_layer(reader, &self.base, None, &mut told);
         for profile in &self.profiles {
@@ -229,6 +230,18 @@ impl File {
             match self.chain(profile) {
                 Some(chain) => Self::check_layer(reader, &self.merged(&chain), Some(&profile.name), &mut told),
                 None => self.check_circle(reader, profile),
+            }
+        }
+    }
+
+    /// Every file that has a dialect of its own has to be read, at least in some profile.
+    fn check_dialects(&self, reader: &Reader<'_>) {
+        let layers = || std::iter::once(&self.base).chain(self.profiles.iter().map(|profile| &profile.layer));
+        let listed: Vec<&PathBuf> = layers().flat_map(|layer| &layer.env_files).collect();
+        for (path, _, span) in layers().flat_map(|layer| &layer.dialects) {
+            if !listed.contains(&path) {
+                let known = listed.iter().map(|path| reader.as_written(path)).collect();
+                reader.note(span, Shown::Nothing, Problem::DialectOfNothing { known });
             }
         }
     }

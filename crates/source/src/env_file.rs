@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use envward_secret::{SecretBuf, Vault};
 
 use crate::dialect::command::{Commands, MAX_OUTPUT, Programs};
-use crate::dialect::{self, Assignment, Dialect, Draft};
+use crate::dialect::{self, Assignment, Dialect, Read};
 use crate::dotenv::{Excerpt, Parser, Piece, Problem, SyntaxError};
 use crate::{Source, SourceError};
 
@@ -85,14 +85,14 @@ impl EnvFile {
             vault.recycle(text);
             return Ok(list);
         }
-        let (values, assignments) = self.draft(text.as_slice(), vault)?;
+        let read = self.draft(text.as_slice(), vault)?;
         // The file's memory for the entries, and that of the values for the program's copy.
         let lengths =
-            assignments.iter().map(|one| one.value.as_ref().map_or(0, |value| one.name.len() + value.len() + 2));
+            read.assignments.iter().map(|one| one.value.as_ref().map_or(0, |value| one.name.len() + value.len() + 2));
         vault.make_room_of(text, lengths.sum())?;
-        self.commit(values.as_slice(), &assignments, vault)?;
-        vault.recycle(values);
-        Ok(names_of(&assignments))
+        self.commit(&read, vault)?;
+        vault.recycle(read.values);
+        Ok(names_of(&read.assignments))
     }
 
     /// Loads a text as if it stood in the file.
@@ -106,33 +106,33 @@ impl EnvFile {
             self.load_dotenvy(text, vault, Some(&mut names))?;
             return Ok(names.list);
         }
-        let (values, assignments) = self.draft(text, vault)?;
-        self.commit(values.as_slice(), &assignments, vault)?;
-        Ok(names_of(&assignments))
+        let read = self.draft(text, vault)?;
+        self.commit(&read, vault)?;
+        Ok(names_of(&read.assignments))
     }
 
     /// Reads a text of another dialect than the default one.
-    fn draft(&self, text: &[u8], vault: &Vault) -> Result<(SecretBuf, Vec<Assignment>), SourceError> {
+    fn draft(&self, text: &[u8], vault: &Vault) -> Result<Read, SourceError> {
         let mut programs = Programs;
         let commands: Option<&mut dyn Commands> = if self.allow_commands { Some(&mut programs) } else { None };
-        dialect::read(self.dialect, text, vault, commands).map(Draft::into_parts).map_err(|failure| match failure {
+        dialect::read(self.dialect, text, vault, commands).map_err(|failure| match failure {
             dialect::Failure::Syntax(error) => self.syntax(text)(error),
             dialect::Failure::Buffer(source) => SourceError::Read { from: self.describe(), source },
         })
     }
 
     /// Puts what was read into the vault.
-    fn commit(&self, values: &[u8], assignments: &[Assignment], vault: &mut Vault) -> Result<(), SourceError> {
+    fn commit(&self, read: &Read, vault: &mut Vault) -> Result<(), SourceError> {
         let mut origin = format!("{}:", self.path.display());
         let file = origin.len();
-        vault.expect(assignments.len());
-        for assignment in assignments {
+        vault.expect(read.assignments.len());
+        for (assignment, (line, column)) in read.assignments.iter().zip(&read.places) {
             let Some(range) = assignment.value.clone() else { continue };
             origin.truncate(file);
             origin.push_str(&assignment.line.to_string());
-            let mut entry = vault.writer_of(&assignment.name, &origin)?.at(assignment.line, 1);
+            let mut entry = vault.writer_of(&assignment.name, &origin)?.at(*line, *column);
             entry.note_taken(&assignment.takes_in);
-            entry.push(&values[range])?;
+            entry.push(&read.values.as_slice()[range])?;
             entry.commit()?;
         }
         Ok(())

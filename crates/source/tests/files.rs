@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use envward_secret::{Backing, MAX_ENTRY, Vault};
-use envward_source::{EnvFile, FromEnv, NamedReference, Source, SourceError};
+use envward_source::{Dialect, EnvFile, FromEnv, NamedReference, Source, SourceError};
 
 const MARK: &str = "s3kr1t";
 
@@ -187,4 +187,16 @@ fn a_process_with_threads_cannot_take_from_its_environment() {
         "cannot take PATH out of the environment: the environment can only be wiped \
          before this process starts its second thread"
     );
+}
+
+#[test]
+fn every_dialect_knows_where_a_value_stands() {
+    let text = b"A=1\n# \xc3\xa9\nBB='two'\nCCC=\"three\"\n";
+    for dialect in Dialect::ALL {
+        let mut vault = Vault::new(Backing::MemfdSecret).unwrap();
+        EnvFile::new("").dialect(dialect).load_text(text, &mut vault).unwrap();
+        let places: Vec<_> = vault.entries().map(|entry| (entry.name, entry.place)).collect();
+        let expected = [("A", Some((1, 3))), ("BB", Some((3, 4))), ("CCC", Some((4, 5)))];
+        assert_eq!(places, expected, "{dialect}");
+    }
 }

@@ -146,7 +146,7 @@ fn discreet(program: &OsStr) -> Vec<OsString> {
 
 /// Saves what was edited.
 fn save(located: &Located, base: &[u8], path: &Path) -> Result<u8, Failure> {
-    let edited = import::parse(path.to_owned(), located.backing)?;
+    let edited = import::parse(path.to_owned(), envward_source::Dialect::default(), located.backing)?;
     let base = located.document(base)?;
     let identities = located.identities(base.recipients())?;
     let changes = changes(located, &base, &located.key(&base, &identities)?, &edited)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use envward_secret::{Backing, Vault};
-use envward_source::{EnvFile, Source};
+use envward_source::{Dialect, EnvFile, Source};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -22,16 +22,22 @@ pub(crate) struct Import {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// The dialect of the file: dotenvy (the default), dotenv, dotenv-expand, dotenvx, node, ruby,
+    /// python, compose or shell
+    #[arg(long, value_name = "D")]
+    dialect: Option<String>,
     /// The file; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
 pub(super) fn run(arguments: &Import) -> Result<u8, Failure> {
+    let dialect = arguments.dialect.as_deref().map(str::parse::<Dialect>).transpose();
+    let dialect = dialect.map_err(|error| failure(code::USAGE, format!("--dialect: {error}")))?.unwrap_or_default();
     let located = arguments.place.locate()?;
     confined(located.backing, || {
         let path = if arguments.file.as_os_str() == "-" { "/dev/stdin".into() } else { arguments.file.clone() };
-        let vault = parse(path, located.backing)?;
+        let vault = parse(path, dialect, located.backing)?;
         let (mut set, mut same) = (Vec::new(), Vec::new());
         located.draft(|document, key, draft| {
             for entry in vault.entries() {
@@ -58,9 +64,9 @@ pub(super) fn run(arguments: &Import) -> Result<u8, Failure> {
 }
 
 /// Parses an env file into protected memory.
-pub(super) fn parse(path: PathBuf, backing: Backing) -> Result<Vault, Failure> {
+pub(super) fn parse(path: PathBuf, dialect: Dialect, backing: Backing) -> Result<Vault, Failure> {
     let mut vault = Vault::new(backing).map_err(|error| failure(code::FILE, error))?;
-    EnvFile::new(path).load(&mut vault).map_err(|error| match error {
+    EnvFile::new(path).dialect(dialect).load(&mut vault).map_err(|error| match error {
         envward_source::SourceError::Open { .. } => failure(code::FILE, error),
         error => failure(code::INPUT, error),
     })?;

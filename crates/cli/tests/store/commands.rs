@@ -184,6 +184,23 @@ fn an_export_is_imported_as_it_was() {
 }
 
 #[test]
+fn a_file_is_imported_in_its_dialect() {
+    let room = Room::new();
+    room.write("app.env", "A='it'\\''s'\nB=${A}#1\n");
+    room.run(&["import", "app.env"]).fails(7);
+    room.run(&["import", "--dialect", "shell", "app.env"]).ok();
+    assert_eq!((room.get("A"), room.get("B")), ("it's".to_owned(), "it's#1".to_owned()));
+    room.feed(&["import", "--dialect", "dotenv", "-"], b"A='it\\'s'\nB=${A}#1\n").ok();
+    assert_eq!((room.get("A"), room.get("B")), ("it\\'s".to_owned(), "${A}".to_owned()));
+    let said = room.run(&["import", "--dialect", "bash", "app.env"]).fails(2);
+    assert!(said.contains("--dialect") && said.contains("dotenv-expand"), "{said}");
+    // Nothing is run.
+    room.write("command.env", "A=$(id)\n");
+    room.run(&["import", "--dialect", "ruby", "command.env"]).fails(7);
+    assert_eq!(room.get("A"), "it\\'s");
+}
+
+#[test]
 fn a_file_that_is_no_env_file_is_not_imported() {
     let room = Room::new();
     room.write("bad.env", "A=1\nB='hidden\n");

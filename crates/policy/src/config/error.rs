@@ -89,6 +89,7 @@ pub(super) enum Problem {
     EmptyPath,
     Mode(UnknownMode),
     Dialect(UnknownDialect),
+    DialectOfNothing { known: Vec<String> },
     Mechanism(UnknownMechanism),
     Conflict(Conflict),
     Reference(ReferenceError),
@@ -154,6 +155,16 @@ impl fmt::Display for Problem {
             Self::EmptyPath => f.write_str("an empty path; name a file"),
             Self::Mode(error) => error.fmt(f),
             Self::Dialect(error) => error.fmt(f),
+            Self::DialectOfNothing { known } if known.is_empty() => f.write_str(
+                "the dialect of a file that is not read: there are no env-files; \
+                 list the file there, or leave this out",
+            ),
+            Self::DialectOfNothing { known } => write!(
+                f,
+                "the dialect of a file that is not among the env-files; write its path as it stands there, \
+                 one of {}",
+                known.join(", ")
+            ),
             Self::Mechanism(error) => error.fmt(f),
             Self::Conflict(error) => error.fmt(f),
             Self::Reference(ReferenceError::UnknownKind) => f.write_str(

@@ -18,7 +18,8 @@ use crate::rules::Rule;
 pub(super) struct Layer {
     pub(super) env_files: Vec<PathBuf>,
     pub(super) dialect: Option<Dialect>,
-    pub(super) dialects: Vec<(PathBuf, Dialect)>,
+    /// With where the path stands.
+    pub(super) dialects: Vec<(PathBuf, Dialect, Range<usize>)>,
     pub(super) mode: Option<Mode>,
     pub(super) require: Vec<Selection>,
     pub(super) best_effort: Vec<Selection>,

@@ -52,6 +52,11 @@ impl<'a> Reader<'a> {
         errors
     }
 
+    /// A path of the file as it stands there.
+    pub(super) fn as_written(&self, path: &Path) -> String {
+        path.strip_prefix(self.directory).unwrap_or(path).display().to_string()
+    }
+
     pub(super) fn file(&self) -> (Layer, Vec<Profile>) {
         let (mut base, mut profiles) = (Layer::default(), Vec::new());
         let (document, errors) = DeTable::parse_recoverable(self.text);
@@ -117,7 +122,7 @@ impl<'a> Reader<'a> {
             "dialect" => layer.dialect = self.dialect(&key, value),
             "dialects" => self.each_of(&key, value, |key, value| {
                 if let Some(dialect) = self.dialect(&key, value) {
-                    layer.dialects.push((self.directory.join(key.name), dialect));
+                    layer.dialects.push((self.directory.join(key.name), dialect, key.span.clone()));
                 }
             }),
             "mode" => {

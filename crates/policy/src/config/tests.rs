@@ -107,6 +107,16 @@ fn wrong_files_are_told_with_place_and_remedy() {
         ("[run]\nenv-files = \"app.env\"\n", "2:13: `env-files` is of type string; it must be an array of strings"),
         ("[run]\nenv-files = [\"a\", true]\n", "2:19: `env-files` is of type boolean; it must be an array of strings"),
         ("[run]\nenv-files = [\"\"]\n", "2:14: an empty path; name a file"),
+        (
+            "[run]\nenv-files = [\"a.env\", \"b.env\"]\ndialects = { \"a.env\" = \"ruby\", \"c.env\" = \"ruby\" }\n",
+            "3:32: the dialect of a file that is not among the env-files; write its path as it stands there, \
+             one of a.env, b.env",
+        ),
+        (
+            "[run]\ndialects = { \"a.env\" = \"ruby\" }\n",
+            "2:14: the dialect of a file that is not read: there are no env-files; \
+             list the file there, or leave this out",
+        ),
         ("[run]\nmode = \"strong\"\n", "2:8: no such mode; the modes are full, supervised and sealed"),
         ("[run]\nrequire = [\"memfd_secret\", \"memfd\"]\n", &format!("2:28: {unknown_mechanism}")),
         ("[run]\nbest-effort = \"some\"\n", &format!("2:15: {unknown_mechanism}")),

@@ -37,9 +37,9 @@ pub(crate) fn read(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
         if key.is_empty() {
             return Err(Stop::at(name.range.start, None, Problem::MissingKey));
         }
-        let start = draft.len();
+        let (start, offset) = (draft.len(), at);
         at = value(text, at, key, draft)?;
-        draft.set(key, lines.of(name.range.start), start);
+        draft.set(key, lines.of(name.range.start), offset, start);
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Assignment {
     pub(crate) name: Arc<str>,
     /// The line of the last assignment, from 1.
     pub(crate) line: usize,
+    /// Where its value stands in the text.
+    pub(crate) offset: usize,
     /// Where its value lies; `None` for a name that was only mentioned.
     pub(crate) value: Option<Range<usize>>,
     /// The variables whose values went into it.
@@ -109,25 +111,54 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes what lies from `start` on the value of a name.
-    pub(crate) fn set(&mut self, name: &str, line: usize, start: usize) {
-        self.record(name, line, Some(start..self.buffer.len()));
+    ///
+    /// It stands at `offset` in the text.
+    pub(crate) fn set(&mut self, name: &str, line: usize, offset: usize, start: usize) {
+        self.record(name, line, offset, Some(start..self.buffer.len()));
     }
 
-    pub(crate) fn record(&mut self, name: &str, line: usize, value: Option<Range<usize>>) {
-        let mut takes_in = std::mem::take(&mut self.taken);
-        if let Some(place) = self.by_name.get(name) {
-            let assignment = &mut self.assignments[*place];
-            assignment.line = line;
-            assignment.value = value;
-            if takes_in.iter().any(|taken| taken == name) {
-                takes_in.append(&mut assignment.takes_in);
-            }
-            assignment.takes_in = takes_in;
-        } else {
-            let name: Arc<str> = name.into();
-            self.by_name.insert(Arc::clone(&name), self.assignments.len());
-            self.assignments.push(Assignment { name, line, value, takes_in });
+    pub(crate) fn record(&mut self, name: &str, line: usize, offset: usize, value: Option<Range<usize>>) {
+        let takes_in = std::mem::take(&mut self.taken);
+        self.assign(Assignment { name: name.into(), line, offset, value, takes_in });
+    }
+
+    /// As [`set`](Self::set), to be [assigned](Self::assign) later.
+    pub(crate) fn hold(&mut self, name: &str, line: usize, offset: usize, start: usize) -> Assignment {
+        let takes_in = std::mem::take(&mut self.taken);
+        Assignment { name: name.into(), line, offset, value: Some(start..self.buffer.len()), takes_in }
+    }
+
+    pub(crate) fn assign(&mut self, new: Assignment) {
+        let Some(place) = self.by_name.get(&new.name) else {
+            self.by_name.insert(Arc::clone(&new.name), self.assignments.len());
+            self.assignments.push(new);
+            return;
+        };
+        let assignment = &mut self.assignments[*place];
+        let mut before = std::mem::replace(assignment, new);
+        if assignment.takes_in.iter().any(|taken| **taken == *before.name) {
+            assignment.takes_in.append(&mut before.takes_in);
         }
+    }
+
+    /// Makes lines and columns of the offsets.
+    pub(crate) fn locate(&mut self, text: &[u8]) -> Vec<(usize, usize)> {
+        let mut order: Vec<usize> = (0..self.assignments.len()).collect();
+        order.sort_by_key(|index| self.assignments[*index].offset);
+        let mut places = vec![(1, 1); order.len()];
+        let (mut at, mut line, mut column) = (0, 1, 1);
+        for index in order {
+            let offset = self.assignments[index].offset.min(text.len());
+            for byte in &text[at..offset] {
+                match *byte {
+                    b'\n' => (line, column) = (line + 1, 1),
+                    byte => column += usize::from(byte & 0b1100_0000 != 0b1000_0000),
+                }
+            }
+            at = offset;
+            places[index] = (line, column);
+        }
+        places
     }
 
     /// Takes the assignments out, for a second pass over them.

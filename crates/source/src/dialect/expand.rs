@@ -31,7 +31,7 @@ pub(crate) fn dotenv(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
     let mut lines = Lines::new(text);
     for line in (Scanner { pattern: &LINE, text, at: 0 }) {
         let raw = value(text, &line, &mut lines, Escapes::Dotenv, draft)?;
-        draft.set(raw.key, raw.line, raw.start);
+        draft.set(raw.key, raw.line, raw.offset, raw.start);
     }
     Ok(())
 }
@@ -46,16 +46,16 @@ pub(crate) fn dotenv_expand(text: &[u8], draft: &mut Draft<'_>) -> Result<(), St
         let start = draft.len();
         let value = assignment.value.unwrap_or(0..0);
         if !draft.bytes(value.clone()).contains(&b'$') {
-            draft.record(&assignment.name, assignment.line, Some(value));
+            draft.record(&assignment.name, assignment.line, assignment.offset, Some(value));
             continue;
         }
         draft.buffer.push_within(value)?;
         expand(start, &none, draft).map_err(|problem| match problem {
             Trouble::Stop(stop) => stop,
-            Trouble::Problem(problem) => Stop::at(offset_of(text, assignment.line), Some(&assignment.name), problem),
+            Trouble::Problem(problem) => Stop::at(assignment.offset, Some(&assignment.name), problem),
         })?;
         unescape_dollars(start, draft)?;
-        draft.set(&assignment.name, assignment.line, start);
+        draft.set(&assignment.name, assignment.line, assignment.offset, start);
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ pub(crate) fn dotenvx(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
             })?;
             unescape_dollars(raw.start, draft)?;
         }
-        draft.set(raw.key, raw.line, raw.start);
+        draft.set(raw.key, raw.line, raw.offset, raw.start);
     }
     Ok(())
 }
@@ -84,14 +84,6 @@ pub(crate) fn dotenvx(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
 fn index(name: &str) -> Option<u32> {
     let number: u32 = name.parse().ok()?;
     (number < u32::MAX && number.to_string() == name).then_some(number)
-}
-
-fn offset_of(text: &[u8], line: usize) -> usize {
-    let mut at = 0;
-    for _ in 1..line {
-        at = find(text, at, b"\n").map_or(text.len(), |end| end + 1);
-    }
-    at
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

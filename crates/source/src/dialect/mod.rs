@@ -32,13 +32,21 @@ pub(crate) enum Failure {
     Buffer(ReadError),
 }
 
+/// What a text comes to.
+pub(crate) struct Read {
+    pub(crate) values: SecretBuf,
+    pub(crate) assignments: Vec<Assignment>,
+    /// Line and column of every value.
+    pub(crate) places: Vec<(usize, usize)>,
+}
+
 /// Reads a text of any dialect but [`Dialect::Dotenvy`].
 pub(crate) fn read<'a>(
     dialect: Dialect,
     text: &[u8],
     earlier: &'a Vault,
     commands: Option<&'a mut dyn Commands>,
-) -> Result<Draft<'a>, Failure> {
+) -> Result<Read, Failure> {
     let mut draft = Draft::new(text, earlier, commands).map_err(Failure::Buffer)?;
     let unix;
     let mut text = text;
@@ -67,7 +75,11 @@ pub(crate) fn read<'a>(
         _ => Ok(()),
     };
     match outcome {
-        Ok(()) => Ok(draft),
+        Ok(()) => {
+            let places = draft.locate(text);
+            let (values, assignments) = draft.into_parts();
+            Ok(Read { values, assignments, places })
+        }
         Err(Stop::At { offset, key, problem }) => Err(Failure::Syntax(error_at(text, offset, key.as_deref(), problem))),
         Err(Stop::Buffer(error)) => Err(Failure::Buffer(error)),
     }

@@ -48,6 +48,7 @@ fn lines(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
         let start = draft.len();
         at = equals + 1;
         at += trim(&text[at..], is_space).start;
+        let offset = at;
         match text.get(at) {
             Some(quote @ (b'"' | b'\'' | b'`')) => {
                 if let Some(closing) = find(text, at + 1, &[*quote]) {
@@ -68,7 +69,7 @@ fn lines(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
                 at = end;
             }
         }
-        draft.set(key, line, start);
+        draft.set(key, line, offset, start);
     }
     Ok(())
 }

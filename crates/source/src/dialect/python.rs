@@ -15,16 +15,16 @@ pub(crate) fn read(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
         let line_start = reader.at;
         let start = draft.len();
         match reader.binding(draft)? {
-            Some(Binding { name: Some(name), has_value }) => {
-                if name.contains('=') {
-                    return Err(Stop::at(line_start, None, Problem::ImpossibleName));
-                }
+            Some(Binding { name: Some(name), value }) => {
                 let line = lines.of(line_start);
-                if has_value {
+                if let Some(offset) = value {
+                    if name.contains('=') {
+                        return Err(Stop::at(line_start, None, Problem::ImpossibleName));
+                    }
                     resolve(start, draft)?;
-                    draft.set(&name, line, start);
+                    draft.set(&name, line, offset, start);
                 } else {
-                    draft.record(&name, line, None);
+                    draft.record(&name, line, line_start, None);
                 }
             }
             Some(Binding { name: None, .. }) => draft.buffer.truncate(start),
@@ -44,7 +44,8 @@ struct Reader<'a> {
 
 struct Binding {
     name: Option<String>,
-    has_value: bool,
+    /// Where its value stands.
+    value: Option<usize>,
 }
 
 /// White space that does not end a line.
@@ -73,11 +74,11 @@ impl Reader<'_> {
             },
         };
         self.at = skip(self.text, self.at, is_blank);
-        let mut has_value = false;
+        let mut value = None;
         if self.peek() == Some(b'=') {
-            has_value = true;
             let equals = self.at;
             self.at = skip(self.text, equals + 1, is_blank);
+            value = Some(self.at);
             let commented = self.at > equals + 1 && self.peek() == Some(b'#');
             if !commented && !self.value(draft)? {
                 return Ok(None);
@@ -93,7 +94,7 @@ impl Reader<'_> {
             Some(b'\n') => self.at = end + 1,
             Some(_) => return Ok(None),
         }
-        Ok(Some(Binding { name, has_value }))
+        Ok(Some(Binding { name, value }))
     }
 
     fn name(&mut self) -> Option<String> {

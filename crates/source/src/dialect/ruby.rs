@@ -23,14 +23,14 @@ pub(crate) fn read(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
         }
         let value = line.value.map_or(line.key.end..line.key.end, |value| value);
         let start = draft.len();
-        self::value(text, value, key, draft)?;
-        draft.set(key, lines.of(line.key.start), start);
+        let offset = self::value(text, value, key, draft)?;
+        draft.set(key, lines.of(line.key.start), offset, start);
     }
     Ok(())
 }
 
-/// Appends what a value means.
-fn value(text: &[u8], range: std::ops::Range<usize>, key: &str, draft: &mut Draft<'_>) -> Result<(), Stop> {
+/// Appends what a value means; says where it begins.
+fn value(text: &[u8], range: std::ops::Range<usize>, key: &str, draft: &mut Draft<'_>) -> Result<usize, Stop> {
     let offset = range.start;
     let raw = &text[range];
     // `strip` takes NUL too, but there is none.
@@ -42,20 +42,21 @@ fn value(text: &[u8], range: std::ops::Range<usize>, key: &str, draft: &mut Draf
         _ => (None, raw),
     };
     if quote == Some(b'\'') {
-        return draft.push(raw);
+        draft.push(raw)?;
+        return Ok(offset);
     }
     let start = draft.len();
     let legacy = draft.value(LINE_BREAK_MODE).is_some_and(|mode| mode == b"legacy");
     unescape(raw, quote == Some(b'"'), legacy, draft)?;
     let unescaped = start..draft.len();
     if !draft.bytes(unescaped.clone()).contains(&b'$') {
-        return Ok(());
+        return Ok(offset);
     }
     commands(unescaped.clone(), offset, key, draft)?;
     let with_output = unescaped.end..draft.len();
     variables(with_output.clone(), draft)?;
     draft.buffer.remove(start..with_output.end);
-    Ok(())
+    Ok(offset)
 }
 
 /// A backslash before anything but `$` is dropped; in double quotes `\n` and `\r` are looked

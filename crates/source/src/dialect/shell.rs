@@ -4,11 +4,11 @@
 use std::ops::Range;
 
 use super::chars::{Lines, character, find, is_word, line_end, skip};
-use super::draft::{Draft, Stop};
+use super::draft::{Assignment, Draft, Stop};
 use crate::dotenv::{Problem, Quote};
 
 pub(crate) fn read(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
-    let mut reader = Reader { text, at: 0, key: None, line: 0, draft };
+    let mut reader = Reader { text, at: 0, key: None, line: 0, draft, held: Vec::new() };
     let mut lines = Lines::new(text);
     loop {
         reader.skip_to_command();
@@ -16,6 +16,9 @@ pub(crate) fn read(text: &[u8], draft: &mut Draft<'_>) -> Result<(), Stop> {
             return Ok(());
         }
         reader.command(&mut lines)?;
+        for assignment in std::mem::take(&mut reader.held) {
+            reader.draft.assign(assignment);
+        }
     }
 }
 
@@ -25,6 +28,8 @@ struct Reader<'r, 'd, 't> {
     key: Option<&'t str>,
     line: usize,
     draft: &'r mut Draft<'d>,
+    /// What an `export` assigns: only when all its values are known.
+    held: Vec<Assignment>,
 }
 
 /// What a word stands in, which says how it is read and where it ends.
@@ -133,7 +138,12 @@ impl<'t> Reader<'_, '_, 't> {
         self.at = end + 1;
         let value = self.draft.len();
         self.word(Place::Assignment, 0)?;
-        self.draft.set(name, self.line, value);
+        let held = self.draft.hold(name, self.line, end + 1, value);
+        if exports {
+            self.held.push(held);
+        } else {
+            self.draft.assign(held);
+        }
         Ok(())
     }
 
@@ -323,7 +333,7 @@ impl<'t> Reader<'_, '_, 't> {
         if uses_word && operator == Some(b'=') {
             // No byte of a value that is being made moves, so the two can share them.
             let value = start..self.draft.len();
-            self.draft.record(name, self.line, Some(value));
+            self.draft.record(name, self.line, here, Some(value));
         }
         Ok(())
     }
@@ -347,9 +357,9 @@ impl<'t> Reader<'_, '_, 't> {
                         self.at += if self.peek() == Some(b'\\') { 2 } else { 1 };
                     }
                 }
-                b'`' => return Err(self.wrong(self.at, Problem::CommandSubstitution)),
+                b'`' => return Err(self.wrong(self.at, Problem::ShellExpansion)),
                 b'$' if self.text.get(self.at + 1) == Some(&b'(') => {
-                    return Err(self.wrong(self.at, Problem::CommandSubstitution));
+                    return Err(self.wrong(self.at, Problem::ShellExpansion));
                 }
                 b'$' if self.text.get(self.at + 1) == Some(&b'{') => {
                     depth += 1;

@@ -207,8 +207,8 @@ impl fmt::Display for Problem {
                 );
             }
             Self::CommandSubstitution => {
-                "`$(`: commands are not run; use single quotes for plain text, \
-                 or pass the command's output with --secret KEY=fd:N"
+                "`$(`: commands run only with --allow-commands; give that, or use single quotes for \
+                 plain text, or pass the command's output with --secret KEY=fd:N"
             }
             Self::UnterminatedCommand => "`$(` without `)`; close it",
             Self::EmptyCommand => "an empty command; name a program",

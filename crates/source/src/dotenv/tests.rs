@@ -178,7 +178,7 @@ fn errors_tell_place_problem_and_remedy() {
                     write \\${ or use single quotes for plain text";
     let reference = "A: `${…}` with something other than a key inside; operators such as `:-` \
                      do not exist here (write \\${ or use single quotes for plain text)";
-    let command = "A: `$(`: commands are not run; use single quotes for plain text, \
+    let command = "A: `$(`: commands run only with --allow-commands; give that, or use single quotes for plain text, \
                    or pass the command's output with --secret KEY=fd:N";
     let undefined = "A: ${X} is not defined by an earlier line or an earlier source; \
                      the process environment is not looked at \
