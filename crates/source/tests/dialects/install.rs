@@ -1,6 +1,7 @@
 //! The implementations, fetched with pinned versions into a directory below `target/`.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -9,6 +10,13 @@ use envward_testkit::tool;
 
 const PYTHON_DOTENV: &str = "python-dotenv==1.2.4 \
     --hash=sha256:42269a8a5b3fd54ffa6f3d84b18abed50064717576b4ecf03dc4a55d8aa04fdc\n";
+
+/// The Go that builds what compose is asked with where the installed one is too old (Debian 12 has
+/// 1.19): a module of the Go proxy like any other, with its checksum.
+const GO: &str = "golang.org/toolchain@v0.0.1-go1.24.11.linux-amd64";
+const GO_SUM: &str = "h1:hxQU5yWTnb0g5kLfz0z3G0wrgC9rQGwX9qPSPnpQuGY=";
+/// The minor version of Go that the oracle needs.
+const GO_MINOR: u32 = 24;
 
 /// One installation at a time within this process.
 static BUSY: Mutex<()> = Mutex::new(());
@@ -64,6 +72,7 @@ pub(crate) fn python() -> PathBuf {
 
 /// A program that asks compose-go.
 pub(crate) fn compose() -> PathBuf {
+    let go = go();
     let source = [include_str!("oracles/compose/main.go"), include_str!("oracles/compose/go.sum")].concat();
     let directory = once("compose", &source, |directory| {
         for (name, text) in [
@@ -73,10 +82,45 @@ pub(crate) fn compose() -> PathBuf {
         ] {
             fs::write(directory.join(name), text).unwrap();
         }
-        run(Command::new(tool("go", "golang-go"))
+        run(Command::new(&go)
             .args(["build", "-o", "oracle", "."])
             .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+            .env("GOTOOLCHAIN", "local")
+            .env("CGO_ENABLED", "0")
             .current_dir(directory));
     });
     directory.join("oracle")
+}
+
+/// The installed Go, or a newer one if that is too old.
+fn go() -> PathBuf {
+    let installed = tool("go", "golang-go");
+    let output = Command::new(&installed).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
+    // Such as go1.19.8.
+    let minor = version.trim().split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    if minor.unwrap_or_else(|| panic!("{installed:?} says it is {version:?}")) >= GO_MINOR {
+        return installed.into();
+    }
+    let root = once("go", GO_SUM, |directory| {
+        let output = Command::new(&installed)
+            .args(["mod", "download", "-json", GO])
+            .env("GOFLAGS", "-modcacherw")
+            .env("GOMODCACHE", directory)
+            .current_dir(directory)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(said["Sum"], GO_SUM, "{GO} is not what it was");
+        let root = directory.join(GO);
+        // Modules have neither programs nor modules inside of them.
+        for folder in ["bin", "pkg/tool/linux_amd64"] {
+            for program in fs::read_dir(root.join(folder)).unwrap() {
+                fs::set_permissions(program.unwrap().path(), Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        fs::copy(root.join("src/_go.mod"), root.join("src/go.mod")).unwrap();
+    });
+    root.join(GO).join("bin/go")
 }
