@@ -125,6 +125,11 @@ pub(crate) fn in_general(dialect: Dialect, text: &[u8], ours: &Answer, theirs: &
         (Dialect::Compose, Answer::Values(_), Answer::Values(theirs)) if theirs.contains_key("") => {
             Some("a name alone at the end of the file is left out")
         }
+        (Dialect::Node, Answer::Values(ours), Answer::Values(theirs))
+            if theirs.iter().filter(|(name, _)| !name.trim().is_empty()).eq(ours) =>
+        {
+            Some("a name of nothing but line breaks is none")
+        }
         (Dialect::Shell, Answer::Wrong(problem), _) if is_refused(problem) => Some("only assignments are read"),
         (Dialect::Dotenvy, Answer::Wrong(Problem::BackslashAtEnd), _) => Some("a backslash at the end is an error"),
         (Dialect::Dotenvy, Answer::Wrong(Problem::MissingEquals | Problem::InvalidKey), _) => {
