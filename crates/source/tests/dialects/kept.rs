@@ -125,6 +125,13 @@ pub(crate) fn in_general(dialect: Dialect, text: &[u8], ours: &Answer, theirs: &
         (Dialect::Compose, Answer::Values(_), Answer::Values(theirs)) if theirs.contains_key("") => {
             Some("a name alone at the end of the file is left out")
         }
+        (Dialect::Dotenvx, Answer::Values(ours), Answer::Values(theirs))
+            if theirs.iter().all(|(name, value)| {
+                ours.get(name) == Some(value) || value.as_ref().is_some_and(|value| value.contains(":-\""))
+            }) =>
+        {
+            Some("a quote that a variable brings into a default does not end the expansion")
+        }
         (Dialect::Node, Answer::Values(ours), Answer::Values(theirs))
             if theirs.iter().filter(|(name, _)| !name.trim().is_empty()).eq(ours) =>
         {
