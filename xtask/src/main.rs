@@ -7,6 +7,7 @@ mod bench;
 mod bench_store;
 mod ci;
 mod closure;
+mod debian;
 mod env_file;
 mod guest;
 mod length;

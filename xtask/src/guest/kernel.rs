@@ -1,5 +1,4 @@
-//! The kernels: Debian's packages, fetched and verified by apt with lists of its own, unpacked
-//! without being installed.
+//! The kernels: Debian's packages, unpacked without being installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +6,7 @@ use std::process::Command;
 
 use envward_guest::Fact;
 
+use crate::debian::Apt;
 use crate::guest::Workshop;
 use crate::{Trouble, say};
 
@@ -76,13 +76,6 @@ pub(super) const KERNELS: &[Kernel] = &[
     },
 ];
 
-/// Where packages come from when apt knows no mirror of Debian.
-const MIRROR: &str = "http://deb.debian.org/debian";
-
-/// Debian's keys.
-const KEYRINGS: [&str; 2] =
-    ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
-
 impl Kernel {
     /// The kernel's file, fetched if it is not there yet.
     pub(super) fn fetch(&self, workshop: &Workshop) -> Result<PathBuf, Trouble> {
@@ -97,11 +90,9 @@ impl Kernel {
             }
         }
         let apt = Apt::new(&unfinished, self.suite)?;
-        apt.run(&["update"])?;
-        let package = apt.newest()?;
+        let package = apt.dependency("linux-image-amd64")?;
         say(&format!("guest: fetching {package} of Debian {}", self.suite));
-        apt.run(&["download", &package])?;
-        let archive = only_file(&unfinished, "deb")?;
+        let archive = apt.download(&package)?;
         let unpacked = Command::new("sh")
             .args(["-c", "dpkg-deb --fsys-tarfile \"$1\" | tar -x --strip-components=2 --wildcards './boot/*'", "sh"])
             .arg(&archive)
@@ -122,91 +113,5 @@ impl Kernel {
         let begin = format!("vmlinuz-{}.", self.series);
         let mut files = fs::read_dir(directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
         files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)))
-    }
-}
-
-/// An apt that knows one release of Debian and no installed package, in a directory of its own.
-struct Apt<'a> {
-    directory: &'a Path,
-    suite: &'static str,
-}
-
-impl<'a> Apt<'a> {
-    fn new(directory: &'a Path, suite: &'static str) -> Result<Self, Trouble> {
-        let keyring = KEYRINGS.into_iter().find(|path| Path::new(path).is_file());
-        let keyring = keyring.ok_or_else(|| {
-            Trouble("guest: Debian's keys are missing: apt-get install debian-archive-keyring".to_owned())
-        })?;
-        let failed = |error| Trouble::new(directory.display(), error);
-        for part in ["lists/partial", "cache/archives/partial", "state"] {
-            fs::create_dir_all(directory.join(part)).map_err(failed)?;
-        }
-        let source = format!("deb [arch=amd64 target=Packages signed-by={keyring}] {} {suite} main\n", mirror());
-        fs::write(directory.join("sources.list"), source).map_err(failed)?;
-        Ok(Self { directory, suite })
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        let place = |name: &str| self.directory.join(name).display().to_string();
-        for option in [
-            format!("Dir::Etc::sourcelist={}", place("sources.list")),
-            "Dir::Etc::sourceparts=/dev/null".to_owned(),
-            "Dir::Etc::preferencesparts=/dev/null".to_owned(),
-            format!("Dir::State={}", place("state")),
-            format!("Dir::State::lists={}", place("lists")),
-            "Dir::State::status=/dev/null".to_owned(),
-            format!("Dir::Cache={}", place("cache")),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::Retries=3".to_owned(),
-            "Acquire::http::Timeout=60".to_owned(),
-            // The downloading user of apt may not enter our directory.
-            "APT::Sandbox::User=root".to_owned(),
-        ] {
-            command.args(["-o", &option]);
-        }
-        command.env("LC_ALL", "C.UTF-8").current_dir(self.directory);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<(), Trouble> {
-        self.output("apt-get", &[&["-qq"], arguments].concat()).map(drop)
-    }
-
-    /// The package that Debian's own `linux-image-amd64` stands for.
-    fn newest(&self) -> Result<String, Trouble> {
-        let text = self.output("apt-cache", &["depends", "--important", "linux-image-amd64"])?;
-        let package = text.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
-        package.map(str::to_owned).ok_or_else(|| Trouble(format!("guest: no kernel in Debian {}", self.suite)))
-    }
-
-    fn output(&self, program: &str, arguments: &[&str]) -> Result<String, Trouble> {
-        let what = format!("guest: {program} {}, for the kernel of Debian {}", arguments.join(" "), self.suite);
-        let output = self.command(program).args(arguments).output().map_err(|error| Trouble::new(&what, error))?;
-        if !output.status.success() {
-            return Err(Trouble::new(what, String::from_utf8_lossy(&output.stderr).trim()));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-/// The mirror that this machine uses, if it is a Debian.
-fn mirror() -> String {
-    let listing = Command::new("apt-get")
-        .args(["indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages"])
-        .output();
-    let text = listing.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let ours = text.lines().find_map(|line| line.strip_prefix("Debian Debian "));
-    ours.unwrap_or(MIRROR).trim_end_matches('/').to_owned()
-}
-
-fn only_file(directory: &Path, extension: &str) -> Result<PathBuf, Trouble> {
-    let entries = fs::read_dir(directory).map_err(|error| Trouble::new(directory.display(), error))?;
-    let mut found = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == extension));
-    match (found.next(), found.next()) {
-        (Some(path), None) => Ok(path),
-        _ => Err(Trouble::new(directory.display(), format!("not exactly one .{extension} file"))),
     }
 }

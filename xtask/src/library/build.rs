@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::newer::Glibc;
 use crate::Trouble;
 use crate::repository::Repository;
 
 /// A C library to build programs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Libc {
+    /// The machine's.
     Glibc,
+    /// That of Debian 13.
+    Newer,
     Musl,
 }
 
@@ -17,13 +21,14 @@ impl Libc {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Glibc => "glibc",
+            Self::Newer => "glibc-2.41",
             Self::Musl => "musl",
         }
     }
 
     fn compiler(self) -> &'static str {
         match self {
-            Self::Glibc => "gcc",
+            Self::Glibc | Self::Newer => "gcc",
             Self::Musl => "musl-gcc",
         }
     }
@@ -55,6 +60,10 @@ pub(crate) fn program(
     directory: &Path,
 ) -> Result<PathBuf, Trouble> {
     let output = directory.join(name);
+    let linked: &[String] = match libc {
+        Libc::Newer => &Glibc::fetch(repository)?.link_options(),
+        Libc::Glibc | Libc::Musl => &[],
+    };
     let mut compiler = Command::new(libc.compiler());
     compiler
         .args(["-O2", "-pthread", "-w", "-I"])
@@ -62,7 +71,8 @@ pub(crate) fn program(
         .arg("-o")
         .arg(&output)
         .arg(repository.root().join("crates/preload/programs").join(format!("{name}.c")))
-        .args(options);
+        .args(options)
+        .args(linked);
     succeed(&mut compiler)?;
     Ok(output)
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::build::{self, Libc};
+use super::newer::Glibc;
 use crate::repository::Repository;
 use crate::{Trouble, say};
 
-/// Runs without the library until one fails, and their length in seconds.
+/// Runs without the library until one fails, unless told otherwise, and their length in seconds.
 const TRIES: u32 = 30;
 const TRY_SECONDS: u32 = 3;
 
@@ -16,11 +17,12 @@ struct Options<'a> {
     seconds: u32,
     rows: Vec<&'a str>,
     libc: Libc,
+    tries: u32,
     only_with: bool,
 }
 
 fn parse<'a>(arguments: &[&'a str]) -> Result<Options<'a>, Trouble> {
-    let mut options = Options { seconds: 60, rows: Vec::new(), libc: Libc::Glibc, only_with: false };
+    let mut options = Options { seconds: 60, rows: Vec::new(), libc: Libc::Glibc, tries: TRIES, only_with: false };
     let mut rest = arguments;
     while !rest.is_empty() {
         rest = match *rest {
@@ -32,12 +34,17 @@ fn parse<'a>(arguments: &[&'a str]) -> Result<Options<'a>, Trouble> {
                 options.rows = rows.split(',').collect();
                 more
             }
-            ["--libc", "musl", ref more @ ..] => {
-                options.libc = Libc::Musl;
+            ["--libc", libc, ref more @ ..] => {
+                let known = [Libc::Glibc, Libc::Newer, Libc::Musl].into_iter().find(|known| known.name() == libc);
+                options.libc = known.ok_or_else(|| Trouble::new("--libc", format!("what is {libc}?")))?;
                 more
             }
-            ["--libc", "glibc", ref more @ ..] | ["--only-with", ref more @ ..] => {
-                options.only_with |= rest[0] == "--only-with";
+            ["--only-with", ref more @ ..] => {
+                options.only_with = true;
+                more
+            }
+            ["--tries", tries, ref more @ ..] => {
+                options.tries = tries.parse().map_err(|error| Trouble::new("--tries", error))?;
                 more
             }
             _ => return Err(Trouble::new("crash-matrix", format!("what is {}?", rest[0]))),
@@ -56,14 +63,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
     let listing = Command::new(&program).arg("list").output().map_err(|error| Trouble::new("matrix list", error))?;
     let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
     let rows: Vec<&str> = listing.lines().filter(|row| options.rows.is_empty() || options.rows.contains(row)).collect();
-    say(&format!(
-        "| row | {} alone | with libenvward, {} s |\n| --- | --- | --- |",
-        options.libc.name(),
-        options.seconds
-    ));
+    let name = match options.libc {
+        Libc::Newer => format!("glibc {}", Glibc::fetch(&repository)?.version),
+        Libc::Glibc | Libc::Musl => options.libc.name().to_owned(),
+    };
+    say(&format!("| row | {name} alone | with libenvward, {} s |\n| --- | --- | --- |", options.seconds));
     let mut failed = Vec::new();
     for row in rows {
-        let alone = if options.only_with { "not run".to_owned() } else { alone(&program, row)? };
+        let alone = if options.only_with { "not run".to_owned() } else { alone(&program, row, options.tries)? };
         let with = once(&program, row, options.seconds, Some(&library))?;
         say(&format!("| {row} | {alone} | {} |", with.text));
         if !with.passed {
@@ -79,14 +86,14 @@ struct Outcome {
 }
 
 /// Without the library: until the first failure.
-fn alone(program: &Path, row: &str) -> Result<String, Trouble> {
-    for attempt in 1..=TRIES {
+fn alone(program: &Path, row: &str, tries: u32) -> Result<String, Trouble> {
+    for attempt in 1..=tries {
         let outcome = once(program, row, TRY_SECONDS, None)?;
         if !outcome.passed {
             return Ok(format!("{} (run {attempt} of {TRY_SECONDS} s)", outcome.text));
         }
     }
-    Ok(format!("no failure in {TRIES} runs of {TRY_SECONDS} s"))
+    Ok(format!("no failure in {tries} runs of {TRY_SECONDS} s"))
 }
 
 fn once(program: &Path, row: &str, seconds: u32, library: Option<&Path>) -> Result<Outcome, Trouble> {
