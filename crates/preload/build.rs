@@ -10,7 +10,7 @@ fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // These stand before libc's only in the shared library: they call on to the next
     // definition, which a static program does not have.
-    for name in ["posix_spawn", "posix_spawnp", "system", "popen", "pclose", "wordexp"] {
+    for name in ["posix_spawn", "posix_spawnp", "pidfd_spawn", "pidfd_spawnp", "system", "popen", "pclose", "wordexp"] {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}=envward_{name}");
     }
 }

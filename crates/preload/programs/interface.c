@@ -2,6 +2,7 @@
  * Prints nothing and returns 0, or says which line failed. */
 #define _GNU_SOURCE
 #include <envward.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -211,6 +212,22 @@ static void null_is_an_error(void)
 
 static void spawned_sees(int status) { CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7); }
 
+/* glibc has these from 2.39. Where libc has none, ours say so; in a static program there are none. */
+static void pidfd_spawn_gets_it(const char *name, const char *path, char *const *arguments)
+{
+	siginfo_t end;
+	int child, (*spawn)(int *, const char *, const void *, const void *, char *const *, char *const *) =
+		dlsym(RTLD_DEFAULT, name);
+	if (!spawn)
+		return;
+	int failed = spawn(&child, path, 0, 0, arguments, environ);
+	if (failed == ENOSYS)
+		return;
+	/* 3 is P_PIDFD. */
+	CHECK(!failed && !waitid(3, child, &end, WEXITED) && end.si_code == CLD_EXITED && end.si_status == 7);
+	close(child);
+}
+
 static void children_get_it(void)
 {
 	char *const arguments[] = { "sh", "-c", "[ \"$CHILD\" = yes ] && exit 7", 0 };
@@ -224,6 +241,8 @@ static void children_get_it(void)
 	CHECK(!posix_spawnp(&child, "sh", 0, 0, arguments, environ));
 	CHECK(waitpid(child, &status, 0) == child);
 	spawned_sees(status);
+	pidfd_spawn_gets_it("pidfd_spawn", "/bin/sh", arguments);
+	pidfd_spawn_gets_it("pidfd_spawnp", "sh", arguments);
 	spawned_sees(system(arguments[2]));
 	CHECK(system(0));
 	FILE *stream = popen(arguments[2], "r");

@@ -2,12 +2,13 @@
  *
  * matrix ROW SECONDS   runs a row; exit status 0 and a line of counts, or death, or a hang
  * matrix check         is the child of the spawning rows: checks the environment it was given
- * matrix list          prints the rows
+ * matrix list          prints the rows that this libc has the functions for
  * matrix churn PROGRAM ARGUMENTS…
  *                      runs a program while its /etc/resolv.conf keeps looking edited
  *
  * The main thread is the writer: the array of a C library moves only there, see the notes. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -241,6 +242,27 @@ static void spawn_by(int (*spawn)(pid_t *, const char *, const posix_spawn_file_
 }
 static void call_spawn(void) { spawn_by(posix_spawn, self); }
 static void call_spawnp(void) { spawn_by(posix_spawnp, "matrix"); }
+
+/* glibc has these from 2.39, other libcs and their headers not. */
+static void spawn_pidfd_by(const char *name, const char *path)
+{
+	char *arguments[] = { "matrix", "check", 0 };
+	siginfo_t end;
+	int child, (*spawn)(int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+			    char *const *, char *const *) = dlsym(RTLD_DEFAULT, name);
+	if (!spawn || spawn(&child, path, 0, 0, arguments, environ)) {
+		errors++;
+		return;
+	}
+	/* 3 is P_PIDFD. */
+	if (waitid(3, child, &end, WEXITED) || end.si_code != CLD_EXITED)
+		errors++;
+	else
+		judge(end.si_status << 8);
+	close(child);
+}
+static void call_pidfd_spawn(void) { spawn_pidfd_by("pidfd_spawn", self); }
+static void call_pidfd_spawnp(void) { spawn_pidfd_by("pidfd_spawnp", "matrix"); }
 static void call_system(void) { judge(system("exec matrix check")); }
 static void call_popen(void)
 {
@@ -337,6 +359,8 @@ static const struct row rows[] = {
 	{ "posix_spawn", grow, call_spawn, 0 },
 	{ "posix_spawn-middle", middle, call_spawn, 0 },
 	{ "posix_spawnp", grow, call_spawnp, 0 },
+	{ "pidfd_spawn", grow, call_pidfd_spawn, 0 },
+	{ "pidfd_spawnp", middle, call_pidfd_spawnp, 0 },
 	{ "system", middle, call_system, 0 },
 	{ "popen", middle, call_popen, 0 },
 	{ "exec", middle, call_exec, 0 },
@@ -460,7 +484,8 @@ int main(int argc, char **argv)
 		return check();
 	if (argc == 2 && !strcmp(argv[1], "list")) {
 		for (int at = 0; at < ROWS; at++)
-			puts(rows[at].name);
+			if (strncmp(rows[at].name, "pidfd_", 6) || dlsym(RTLD_DEFAULT, rows[at].name))
+				puts(rows[at].name);
 		return 0;
 	}
 	if (argc > 2 && !strcmp(argv[1], "churn"))

@@ -1,4 +1,4 @@
-//! `posix_spawn`, `posix_spawnp`, `system`, `popen` and `wordexp`, in the shared library only.
+//! `posix_spawn`, `posix_spawnp`, `pidfd_spawn`, `pidfd_spawnp`, `system`, `popen` and `wordexp`, in the shared library only.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -9,8 +9,9 @@ use crate::environment::{ENVIRONMENT, errno, next_definition, set_errno};
 use crate::exec::with_exact;
 
 type Vector = *const *const c_char;
+/// The first argument is where the child's number goes: its PID, or a descriptor of it.
 type Spawn = unsafe extern "C" fn(
-    *mut libc::pid_t,
+    *mut c_int,
     *const c_char,
     *const libc::posix_spawn_file_actions_t,
     *const libc::posix_spawnattr_t,
@@ -77,6 +78,9 @@ impl Next {
 
 static SPAWN: Next = Next::new(c"posix_spawn", wrapped!("__real_posix_spawn"));
 static SPAWNP: Next = Next::new(c"posix_spawnp", wrapped!("__real_posix_spawnp"));
+// glibc has these from 2.39, musl not. What `ld --wrap` is told must be in every libc.
+static PIDFD_SPAWN: Next = Next::new(c"pidfd_spawn", ptr::null_mut);
+static PIDFD_SPAWNP: Next = Next::new(c"pidfd_spawnp", ptr::null_mut);
 static PCLOSE: Next = Next::new(c"pclose", wrapped!("__real_pclose"));
 static WORDEXP: Next = Next::new(c"wordexp", wrapped!("__real_wordexp"));
 
@@ -88,7 +92,7 @@ pub(crate) fn is_wrapped() -> bool {
 
 unsafe fn spawn_with(
     next: &Next,
-    pid: *mut libc::pid_t,
+    child: *mut c_int,
     path: *const c_char,
     actions: *const libc::posix_spawn_file_actions_t,
     attributes: *const libc::posix_spawnattr_t,
@@ -105,7 +109,7 @@ unsafe fn spawn_with(
     ENVIRONMENT.pin();
     let result = with_exact(envp, |exact| {
         // SAFETY: as the caller's.
-        unsafe { spawn(pid, path, actions, attributes, argv, exact) }
+        unsafe { spawn(child, path, actions, attributes, argv, exact) }
     });
     ENVIRONMENT.unpin();
     result.unwrap_or(libc::ENOMEM)
@@ -137,6 +141,34 @@ pub(crate) unsafe extern "C" fn envward_posix_spawnp(
 ) -> c_int {
     // SAFETY: as the caller's.
     unsafe { spawn_with(&SPAWNP, pid, file, actions, attributes, argv, envp) }
+}
+
+/// pidfd_spawn(3).
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn envward_pidfd_spawn(
+    pidfd: *mut c_int,
+    path: *const c_char,
+    actions: *const libc::posix_spawn_file_actions_t,
+    attributes: *const libc::posix_spawnattr_t,
+    argv: Vector,
+    envp: Vector,
+) -> c_int {
+    // SAFETY: as the caller's.
+    unsafe { spawn_with(&PIDFD_SPAWN, pidfd, path, actions, attributes, argv, envp) }
+}
+
+/// pidfd_spawnp(3).
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn envward_pidfd_spawnp(
+    pidfd: *mut c_int,
+    file: *const c_char,
+    actions: *const libc::posix_spawn_file_actions_t,
+    attributes: *const libc::posix_spawnattr_t,
+    argv: Vector,
+    envp: Vector,
+) -> c_int {
+    // SAFETY: as the caller's.
+    unsafe { spawn_with(&PIDFD_SPAWNP, pidfd, file, actions, attributes, argv, envp) }
 }
 
 /// popen(3).

@@ -33,7 +33,13 @@ fn cases(output: &[u8]) -> BTreeMap<String, String> {
 
 #[test]
 fn corner_cases_are_those_of_glibc_or_decided() {
-    let program = Program::new("corners", Libc::Glibc);
+    for libc in [Libc::Glibc, Libc::Newer] {
+        corner_cases_are_decided(libc);
+    }
+}
+
+fn corner_cases_are_decided(libc: Libc) {
+    let program = Program::new("corners", libc);
     let mut host = cases(&program.command().output().unwrap().stdout);
     let host_free = host.remove("free(environ)").unwrap();
     host.insert("free(environ)".to_owned(), host_free);
@@ -43,10 +49,10 @@ fn corner_cases_are_those_of_glibc_or_decided() {
         let decided = DECISIONS.iter().find(|(decided, _, _)| decided == case);
         match decided {
             Some((_, glibc, envward)) => {
-                assert_eq!(answer, envward, "{case}");
-                assert_eq!(&host[case], glibc, "{case}: this glibc is another than the table's");
+                assert_eq!(answer, envward, "{libc:?} {case}");
+                assert_eq!(&host[case], glibc, "{libc:?} {case}: this glibc is another than the table's");
             }
-            None => assert_eq!(answer, &host[case], "{case}"),
+            None => assert_eq!(answer, &host[case], "{libc:?} {case}"),
         }
     }
     assert_eq!(host.len(), ours.len());

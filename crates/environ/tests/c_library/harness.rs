@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 /// A C library to build for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Libc {
+    /// The machine's.
     Glibc,
+    /// That of Debian 13, fetched.
+    Newer,
     Musl,
 }
 
@@ -30,6 +33,17 @@ pub(crate) fn library() -> &'static Path {
         assert!(status.success(), "the library does not build");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         target.canonicalize().unwrap().join("release/libenvward.so")
+    })
+}
+
+/// The directory of Debian 13's glibc: fetched the first time (`tests/setup` does it too).
+fn newer() -> &'static str {
+    static FETCHED: OnceLock<String> = OnceLock::new();
+    FETCHED.get_or_init(|| {
+        let output = Command::new(env!("CARGO")).args(["xtask", "glibc-2.41"]).current_dir(root()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "Debian 13's glibc: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text.lines().next_back().unwrap().to_owned()
     })
 }
 
@@ -71,8 +85,16 @@ impl Program {
         // One file for each use: tests run side by side.
         let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{libc:?}-{kind}-{:?}", unique()));
         let compiler = match libc {
-            Libc::Glibc => "gcc",
+            Libc::Glibc | Libc::Newer => "gcc",
             Libc::Musl => "musl-gcc",
+        };
+        let run_with = if libc == Libc::Newer {
+            vec![
+                format!("-Wl,--dynamic-linker={}/ld-linux-x86-64.so.2", newer()),
+                format!("-Wl,--disable-new-dtags,-rpath,{}", newer()),
+            ]
+        } else {
+            Vec::new()
         };
         let result = Command::new(compiler)
             .args(["-O2", "-w", "-pthread", "-fno-builtin", "-fno-delete-null-pointer-checks", "-I"])
@@ -81,10 +103,17 @@ impl Program {
             .arg(&output)
             .arg(programs.join(format!("{name}.c")))
             .args(options)
+            .args(run_with)
             .output()
             .unwrap_or_else(|error| panic!("{compiler}: {error} (apt-get install gcc musl-tools)"));
         assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
-        Self(output)
+        let program = Self(output);
+        if libc == Libc::Newer {
+            let libraries = program.command().env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap().stdout;
+            let libraries = String::from_utf8(libraries).unwrap();
+            assert!(libraries.contains(&format!("libc.so.6 => {}/libc.so.6", newer())), "{libraries}");
+        }
+        program
     }
 
     pub(crate) fn command(&self) -> Command {

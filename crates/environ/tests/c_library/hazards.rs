@@ -13,6 +13,8 @@ fn hazards_are_met_however_a_program_binds_environ() {
         (Libc::Glibc, &["-fPIE", "-pie"][..], "R_X86_64_COPY"),
         (Libc::Glibc, &["-fno-pie", "-no-pie"], "R_X86_64_COPY"),
         (Libc::Glibc, &["-fPIE", "-pie", "-mno-direct-extern-access"], "R_X86_64_GLOB_DAT"),
+        (Libc::Newer, &["-fPIE", "-pie"], "R_X86_64_COPY"),
+        (Libc::Newer, &["-fPIE", "-pie", "-mno-direct-extern-access"], "R_X86_64_GLOB_DAT"),
         (Libc::Musl, &[], "environ"),
     ] {
         let program = Program::with_options("hazards", libc, options);

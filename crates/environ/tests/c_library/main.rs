@@ -23,12 +23,14 @@ fn the_interface_keeps_its_promises() {
             assert!(output.status.success(), "{libc:?} {link}: {output:?}");
         }
     }
+    let output = Program::linked("interface", Libc::Newer, "dynamic").command().output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Random operations print the same with the library and without it.
 #[test]
 fn operations_look_as_on_the_host() {
-    for libc in [Libc::Glibc, Libc::Musl] {
+    for libc in [Libc::Glibc, Libc::Newer, Libc::Musl] {
         let program = Program::new("differential", libc);
         for seed in 1..=25 {
             let arguments = [seed.to_string(), "2000".to_owned()];
@@ -55,7 +57,7 @@ fn growth(program: &Program, what: &str) -> (i64, i64) {
 
 #[test]
 fn a_million_changes_run_in_constant_memory() {
-    for libc in [Libc::Glibc, Libc::Musl] {
+    for libc in [Libc::Glibc, Libc::Newer, Libc::Musl] {
         let program = Program::new("memory", libc);
         for what in ["distinct", "pairs", "overwrite", "getenv"] {
             let (resident, mapped) = growth(&program, what);
@@ -68,10 +70,12 @@ fn a_million_changes_run_in_constant_memory() {
 /// The measurement sees a leak: glibc keeps every value for ever.
 #[test]
 fn the_measurement_of_memory_sees_the_leak_of_glibc() {
-    let output = Program::new("memory", Libc::Glibc).command().args(["distinct", "1000000"]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let resident: i64 = text.split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert!(resident > 1 << 20, "{resident}");
+    for libc in [Libc::Glibc, Libc::Newer] {
+        let output = Program::new("memory", libc).command().args(["distinct", "1000000"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let resident: i64 = text.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(resident > 1 << 20, "{libc:?} {resident}");
+    }
 }
 
 /// Programs as they are start under the library and hand variables on.

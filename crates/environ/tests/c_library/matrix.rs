@@ -60,6 +60,11 @@ fn no_row_fails_with_the_library_on_glibc() {
 }
 
 #[test]
+fn no_row_fails_with_the_library_on_a_newer_glibc() {
+    run_all(Libc::Newer, "preloaded", &[]);
+}
+
+#[test]
 fn no_row_fails_with_the_library_on_musl() {
     run_all(Libc::Musl, "preloaded", &[]);
 }
@@ -74,13 +79,19 @@ fn no_row_fails_in_static_programs() {
     }
 }
 
-/// The rows can fail: without the library the host's libc does, in each way that is counted.
+/// The rows can fail: without the library the host's libc does, in each way that is counted, and
+/// a newer one still in some.
 #[test]
 fn rows_fail_without_the_library() {
     let _alone = ALONE.lock();
-    let program = Program::new("matrix", Libc::Glibc);
-    for row in ["tzset", "walk", "posix_spawn", "fork-setenv", "handler-setenv"] {
-        let failed = (0..30).any(|_| !run(&program, row, 2, false).0);
-        assert!(failed, "{row} never failed without the library");
+    for (libc, rows) in [
+        (Libc::Glibc, &["tzset", "walk", "posix_spawn", "fork-setenv", "handler-setenv"][..]),
+        (Libc::Newer, &["posix_spawn", "pidfd_spawn"]),
+    ] {
+        let program = Program::new("matrix", libc);
+        for row in rows {
+            let failed = (0..30).any(|_| !run(&program, row, 2, false).0);
+            assert!(failed, "{libc:?}: {row} never failed without the library");
+        }
     }
 }

@@ -22,7 +22,7 @@ fn exports_are_versioned_as_they_must_be() {
         assert!(defined.contains(&format!("{name}@@ENVWARD_0.1")), "{name} in {defined:?}");
     }
     for name in "getenv secure_getenv setenv unsetenv putenv clearenv execve execv execvp execvpe execl execlp execle \
-                 fexecve posix_spawn posix_spawnp system popen pclose wordexp"
+                 fexecve posix_spawn posix_spawnp pidfd_spawn pidfd_spawnp system popen pclose wordexp"
         .split_whitespace()
     {
         assert!(defined.contains(&name.to_owned()), "{name} in {defined:?}");
