@@ -23,14 +23,22 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
         [rest @ .., "--no-count"] => (rest, false),
         _ => (arguments, true),
     };
+    let (arguments, kind) = match arguments {
+        ["--libc", "glibc-2.41", rest @ ..] => (rest, Libc::Newer),
+        _ => (arguments, Libc::Glibc),
+    };
     let launches: u32 = match arguments {
         [] => 3,
         ["--launches", launches] => launches.parse().map_err(|error| Trouble::new("--launches", error))?,
-        _ => return Err(Trouble("bench-environ takes --launches N and --no-count".to_owned())),
+        _ => {
+            return Err(Trouble(
+                "bench-environ takes --libc glibc-2.41, --launches N and --no-count, in this order".to_owned(),
+            ));
+        }
     };
     let repository = Repository::here()?;
     let library = build::library_copy(&repository, &build::directory(&repository, "bench")?)?;
-    let glibc = build::program(&repository, Libc::Glibc, "bench", &[], &build::directory(&repository, "glibc")?)?;
+    let glibc = build::program(&repository, kind, "bench", &[], &build::directory(&repository, kind.name())?)?;
     let musl = build::program(&repository, Libc::Musl, "bench", &[], &build::directory(&repository, "musl")?)?;
     let sides: [(&str, &Path, Option<&Path>); 4] = [
         ("glibc", &glibc, None),
@@ -44,6 +52,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Trouble> {
             measure(program, *preload, &mut times[side])?;
         }
     }
+    say(&format!("With {}:", kind.name()));
     say("| operation | names | variables | threads | glibc ns | envward ns | ratio | musl ns | envward ns | ratio |");
     say("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for key in times[1].keys() {

@@ -16,7 +16,7 @@ pub(crate) const USAGE: &str = "
   crash-matrix [--seconds N] [--rows A,B] [--libc glibc|glibc-2.41|musl]
                [--tries N] [--only-with]   the crash matrix, without and with the library
   glibc-2.41                               fetches Debian 13's libc to run programs with
-  bench-environ [--launches N] [--no-count]
+  bench-environ [--libc glibc-2.41] [--launches N] [--no-count]
                                            libenvward against glibc and musl
   real-programs [--runs N]                 known crashes of real programs, without and with it
   sanitize                                 ThreadSanitizer, AddressSanitizer and valgrind";

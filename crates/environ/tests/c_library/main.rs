@@ -1,7 +1,8 @@
-//! libenvward from C: on glibc and musl, preloaded, linked dynamically and statically.
+//! libenvward from C: on the machine's glibc, on Debian 13's and on musl, preloaded, linked
+//! dynamically and statically.
 //!
 //! Needs gcc, musl-tools (for `musl-gcc`), binutils, pkg-config and, for set-user-ID programs,
-//! root and setpriv (util-linux).
+//! root and setpriv (util-linux). Debian 13's glibc is fetched (`cargo xtask glibc-2.41`).
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation ends the test")]
 
