@@ -78,6 +78,18 @@ pub enum Route {
     EnvironDetached,
     /// `/proc/PID/environ`, opened and read by io_uring.
     EnvironUring,
+    /// `/proc/PID/environ`, bound upon an ordinary file. Needs `CAP_SYS_ADMIN`.
+    EnvironBoundFile,
+    /// `PID/environ` in `/proc`, bound upon another directory. Needs `CAP_SYS_ADMIN`.
+    EnvironBoundProcfs,
+    /// A symbolic link to `/proc/PID/environ`.
+    EnvironSymlink,
+    /// `/proc/PID/environ`, opened by `openat2(2)`.
+    EnvironOpenat2,
+    /// `/proc/PID/environ`, opened with `O_PATH` and again through the descriptor.
+    EnvironReopen,
+    /// `/proc/PID/environ`, opened and read by the system calls of 32-bit programs.
+    EnvironCompat,
     /// Every readable mapping through `/proc/PID/mem`.
     Memory,
     /// The same through `/proc/PID/task/TID/mem`, as debuggers do.
@@ -110,7 +122,7 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 26] = [
         Self::Environ,
         Self::EnvironTask,
         Self::EnvironDirectory,
@@ -118,6 +130,12 @@ impl Route {
         Self::EnvironMount,
         Self::EnvironDetached,
         Self::EnvironUring,
+        Self::EnvironBoundFile,
+        Self::EnvironBoundProcfs,
+        Self::EnvironSymlink,
+        Self::EnvironOpenat2,
+        Self::EnvironReopen,
+        Self::EnvironCompat,
         Self::Memory,
         Self::MemoryTask,
         Self::MemoryWrite,
@@ -144,6 +162,12 @@ impl Route {
             Self::EnvironMount => "environ-mount",
             Self::EnvironDetached => "environ-detached",
             Self::EnvironUring => "environ-uring",
+            Self::EnvironBoundFile => "environ-bound-file",
+            Self::EnvironBoundProcfs => "environ-bound-procfs",
+            Self::EnvironSymlink => "environ-symlink",
+            Self::EnvironOpenat2 => "environ-openat2",
+            Self::EnvironReopen => "environ-reopen",
+            Self::EnvironCompat => "environ-compat",
             Self::Memory => "memory",
             Self::MemoryWrite => "memory-write",
             Self::StackSamples => "stack-samples",
@@ -180,6 +204,12 @@ impl Route {
             Self::EnvironMount => environ::by_fresh_mount(pid, needle),
             Self::EnvironDetached => environ::by_detached_mount(pid, needle),
             Self::EnvironUring => uring::by_path(&format!("/proc/{pid}/environ"), needle),
+            Self::EnvironBoundFile => environ::by_bound_file(pid, needle),
+            Self::EnvironBoundProcfs => environ::by_bound_procfs(pid, needle),
+            Self::EnvironSymlink => environ::by_symbolic_link(pid, needle),
+            Self::EnvironOpenat2 => environ::by_openat2(pid, needle),
+            Self::EnvironReopen => environ::by_reopening(pid, needle),
+            Self::EnvironCompat => environ::by_compat_calls(pid, needle),
             Self::MemoryWrite => memory::by_write(pid),
             Self::StackSamples => sampling::by_profiler(pid, needle),
             Self::Memory => memory::by_file(pid, &format!("/proc/{pid}/mem"), needle),

@@ -1,9 +1,9 @@
-//! The runner: one attack, one line that says what came of it.
+//! The runner: for each attack one line that says what came of it.
 //!
-//!     envward-attack ROUTE PID < needle
+//!     envward-attack ROUTE[,ROUTE…] PID < needle
 //!     envward-attack race [ADDRESS TEXT]
 //!
-//! The first prints `leaked`, `denied ERRNO` or `not found`. The second races until its input
+//! The first prints `leaked`, `denied ERRNO` or `not found` for each route. The second races until its input
 //! ends; to the line `PID ADDRESS` it answers `held` or `clear`. With `ADDRESS TEXT` it also
 //! overwrites what it opens. Both fail with status 2 when the attack could not be made.
 
@@ -34,17 +34,21 @@ fn attack(arguments: &[String]) -> io::Result<()> {
             racer.overwrite(number(address)?, text.as_bytes());
             race(racer)
         }
-        [route, pid] => {
-            let route = Route::from_name(route).ok_or_else(|| usage("no such route"))?;
+        [routes, pid] => {
+            let routes: Option<Vec<Route>> = routes.split(',').map(Route::from_name).collect();
+            let routes = routes.ok_or_else(|| usage("no such route"))?;
             let pid = pid.parse().map_err(|_| usage("not a process id"))?;
             let needle = Needle::read_from(io::stdin().lock())?;
-            answer(&match route.run(pid, &needle)? {
-                Outcome::Leaked => "leaked".to_owned(),
-                Outcome::Denied(errno) => format!("denied {errno}"),
-                Outcome::NotFound => "not found".to_owned(),
-            })
+            for route in routes {
+                answer(&match route.run(pid, &needle)? {
+                    Outcome::Leaked => "leaked".to_owned(),
+                    Outcome::Denied(errno) => format!("denied {errno}"),
+                    Outcome::NotFound => "not found".to_owned(),
+                })?;
+            }
+            Ok(())
         }
-        _ => Err(usage("envward-attack ROUTE PID < needle | envward-attack race [ADDRESS TEXT]")),
+        _ => Err(usage("envward-attack ROUTE[,ROUTE…] PID < needle | envward-attack race [ADDRESS TEXT]")),
     }
 }
 

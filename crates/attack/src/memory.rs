@@ -133,6 +133,13 @@ pub(crate) fn by_remote_read(pid: i32, needle: &Needle) -> io::Result<Outcome> {
             };
         }
     };
+    // The mappings may be listed to somebody who may read none of them: Yama is so.
+    if let Some(first) = regions.iter().find(|region| region.readable)
+        && let Err(error) = remote_memory::read(pid, first.start, &mut [0; 8])
+        && error.raw_os_error() == Some(libc::EPERM)
+    {
+        return Outcome::from_error(error);
+    }
     Ok(verdict(search(&regions, needle, |address, buffer| remote_memory::read(pid, address, buffer))))
 }
 

@@ -13,6 +13,7 @@ mod stage;
 mod attacks {
     mod debugger;
     mod exec;
+    mod promise;
     mod racer;
     mod routes;
     mod start;

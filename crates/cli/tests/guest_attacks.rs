@@ -6,12 +6,14 @@
 mod stage;
 
 mod attacks {
+    mod promise;
     mod racer;
-    mod routes;
     mod victim;
 
     #[path = "../guest/capabilities.rs"]
     mod capabilities;
+    #[path = "../guest/matrix.rs"]
+    mod matrix;
     #[path = "../guest/yama.rs"]
     mod yama;
 }

@@ -1,6 +1,7 @@
 //! The system calls that only attacks need: all unsafe code of this crate is below here.
 #![expect(unsafe_code, reason = "raw system calls and memory mappings of foreign files")]
 
+pub(crate) mod compat;
 pub(crate) mod observer;
 pub(crate) mod sampling;
 pub(crate) mod tracee;
@@ -38,6 +39,14 @@ pub(crate) fn open_at(directory: BorrowedFd<'_>, path: &CStr, flags: i32) -> io:
     owned(unsafe { libc::openat(directory.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) }.into())
 }
 
+/// [openat2(2)](https://man7.org/linux/man-pages/man2/openat2.2.html) for reading, Linux 5.6.
+pub(crate) fn open_at_2(path: &CStr) -> io::Result<File> {
+    // `struct open_how`: flags, mode, resolve.
+    let how = [(libc::O_RDONLY | libc::O_CLOEXEC) as u64, 0, 0];
+    // SAFETY: `path` is NUL-terminated, and `how` is valid for reads of the size that is given.
+    owned(unsafe { libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), how.as_ptr(), size_of_val(&how)) })
+}
+
 /// A mount namespace of this process's own, from which nothing propagates.
 pub(crate) fn unshare_mounts() -> io::Result<()> {
     // SAFETY: no pointer is involved.
@@ -56,7 +65,15 @@ pub(crate) fn mount_proc(place: &Path) -> io::Result<()> {
     check(unsafe { libc::mount(kind, place.as_ptr(), kind, 0, std::ptr::null()) }.into()).map(drop)
 }
 
-/// Unmounts what [`mount_proc`] mounted.
+/// Lets `place` show what `what` is: a bind mount of a file or a directory.
+pub(crate) fn bind(what: &Path, place: &Path) -> io::Result<()> {
+    let (what, place) = (CString::new(what.as_os_str().as_bytes())?, CString::new(place.as_os_str().as_bytes())?);
+    let none = std::ptr::null();
+    // SAFETY: both paths are NUL-terminated; null is allowed for the others with this flag.
+    check(unsafe { libc::mount(what.as_ptr(), place.as_ptr(), none, libc::MS_BIND, none.cast()) }.into()).map(drop)
+}
+
+/// Unmounts what [`mount_proc`] or [`bind`] mounted.
 pub(crate) fn unmount(place: &Path) -> io::Result<()> {
     let place = CString::new(place.as_os_str().as_bytes())?;
     // SAFETY: the path is NUL-terminated.

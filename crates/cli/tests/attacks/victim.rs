@@ -39,6 +39,12 @@ impl Attacker {
             Self::Root => None,
         }
     }
+
+    /// What starts a process of this attacker.
+    fn words(self) -> Vec<OsString> {
+        let user = self.uid().map(|uid| format!("uid={uid}").into());
+        [stage().program("with").into_os_string()].into_iter().chain(user).chain(["--".into()]).collect()
+    }
 }
 
 /// What an attacker finds out.
@@ -112,6 +118,16 @@ impl Victim {
         attack(route, self.pid, attacker, &self.secret, &self.directory)
     }
 
+    /// What `attacker` finds out by each of `routes`, one after the other in one process.
+    pub(super) fn attacked_by_each(&self, routes: &[&str], attacker: Attacker) -> Vec<Verdict> {
+        self.attacked_below(&attacker.words(), routes)
+    }
+
+    /// The same, by a process that `words` have started.
+    pub(super) fn attacked_below(&self, words: &[OsString], routes: &[&str]) -> Vec<Verdict> {
+        attack_below(words, &routes.join(","), self.pid, &self.secret, &self.directory)
+    }
+
     /// Ends it.
     pub(super) fn end(mut self) {
         self.job.write("q");
@@ -121,20 +137,16 @@ impl Victim {
 
 /// Makes one attack on `pid`, by a process of its own.
 pub(super) fn attack(route: &str, pid: Pid, attacker: Attacker, needle: &[u8], directory: &PathBuf) -> Verdict {
-    let mut words = vec![stage().program("with").into_os_string()];
-    if let Some(uid) = attacker.uid() {
-        words.push(format!("uid={uid}").into());
-    }
-    words.push("--".into());
-    attack_below(&words, route, pid, needle, directory)
+    let verdicts = attack_below(&attacker.words(), route, pid, needle, directory);
+    assert_eq!(verdicts.len(), 1, "{route}");
+    verdicts[0]
 }
 
-/// The same, by a process that `words` have started.
-pub(super) fn attack_below(words: &[OsString], route: &str, pid: Pid, needle: &[u8], directory: &PathBuf) -> Verdict {
+fn attack_below(words: &[OsString], routes: &str, pid: Pid, needle: &[u8], directory: &PathBuf) -> Vec<Verdict> {
     let mut child = Command::new(&words[0])
         .args(&words[1..])
         .arg(attacker_program())
-        .args([route, &pid.as_raw_nonzero().to_string()])
+        .args([routes, &pid.as_raw_nonzero().to_string()])
         .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -145,12 +157,16 @@ pub(super) fn attack_below(words: &[OsString], route: &str, pid: Pid, needle: &[
     child.stdin.take().expect("pipe").write_all(needle).expect("needle");
     let output = child.wait_with_output().expect("attacker");
     let answer = String::from_utf8_lossy(&output.stdout);
-    match answer.trim_end() {
+    let verdict = |line: &str| match line {
         "leaked" => Verdict::Leaked,
         "not found" => Verdict::NotFound,
         denied if denied.starts_with("denied ") => Verdict::Denied,
-        other => panic!("{words:?} {route}: {other:?}: {}", String::from_utf8_lossy(&output.stderr)),
-    }
+        other => panic!("{words:?} {routes}: {other:?}"),
+    };
+    let verdicts: Vec<Verdict> = answer.lines().map(verdict).collect();
+    let complete = output.status.success() && verdicts.len() == routes.split(',').count();
+    assert!(complete, "{words:?} {routes}: {verdicts:?}: {}", String::from_utf8_lossy(&output.stderr));
+    verdicts
 }
 
 /// The victim's program.
