@@ -80,6 +80,8 @@ int ptrace_access_check(u64 *context)
 		break;
 	}
 #endif
+	if ((route == ROUTE_LINK || route == ROUTE_ACCESS) && has_passed(target))
+		return 0;
 	return judge(target, route, HOOK_PTRACE_ACCESS, mode, !(mode & PTRACE_MODE_NOAUDIT));
 }
 

@@ -36,6 +36,7 @@ enum {
 	MAP_LRU_HASH = 9,
 	MAP_RING = 27,
 	UPDATE_ANY = 0,
+	UPDATE_NEW = 1,
 };
 
 /* A field of a kernel object behind any pointer, moved by the loader to where this kernel has it. */

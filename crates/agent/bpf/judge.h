@@ -74,6 +74,9 @@ INLINE int is_trusted(u32 with)
 	u32 uid = get_uid_gid(), *trust;
 	u64 cgroup;
 
+	/* Somebody else decides what a traced process does. */
+	if (READ(task, ptrace))
+		return 0;
 	if (permit && permit->trust & with && (permit->uid == ANY_UID || permit->uid == uid)) {
 		struct inode *inode = READ(file, f_inode);
 
@@ -182,6 +185,9 @@ INLINE int judge(struct task_struct *target, u32 route, u32 hook, u64 detail, in
 		count(COUNTER_ALLOWED);
 		return 0;
 	}
+	/* Who looks at every process by design looks at the agent, too, on any machine: refused, counted, not told. */
+	if (entry.roles & ROLE_AGENT && is_trusted(TRUST_SWEEP))
+		audit = 0;
 	return verdict_on(now, route, hook, detail, target, audit);
 }
 

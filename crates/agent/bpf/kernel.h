@@ -39,7 +39,12 @@ struct qstr {
 	const u8 *name;
 };
 
+struct vfsmount {
+	struct super_block *mnt_sb;
+};
+
 struct dentry {
+	struct super_block *d_sb;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
@@ -98,6 +103,7 @@ struct files_struct {
 };
 
 struct task_struct {
+	u32 ptrace;
 	struct files_struct *files;
 	u32 flags;
 	s32 pid;
@@ -138,11 +144,13 @@ static struct pt_regs *(*const task_registers)(struct task_struct *task) = (void
 
 enum {
 	PROC_SUPER_MAGIC = 0x9fa0,
+	BPF_FS_MAGIC = 0xcafe4a11,
 	FMODE_READ = 1,
 	FMODE_WRITE = 2,
 	PF_IO_WORKER = 0x10,
 	EPERM = 1,
 	EAGAIN = 11,
+	EEXIST = 17,
 	ENOSYS = 38,
 	PTRACE_MODE_READ = 1,
 	PTRACE_MODE_ATTACH = 2,

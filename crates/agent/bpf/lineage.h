@@ -32,10 +32,15 @@ int on_fork(u64 *context)
 	}
 	entry.start = READ(child, start_boottime);
 	entry.counted = 1;
-	if (map_update(&protected, &id, &entry, UPDATE_ANY))
-		count(COUNTER_NOT_INHERITED);
-	else
+	switch (map_update(&protected, &id, &entry, UPDATE_NEW)) {
+	case 0:
 		count(COUNTER_ENTRIES);
+		break;
+	case -EEXIST: /* by the programs of an agent that is about to take over */
+		break;
+	default:
+		count(COUNTER_NOT_INHERITED);
+	}
 	return 0;
 }
 

@@ -84,6 +84,14 @@ struct {
 	TYPE(value, struct sweep);
 } sweeps SEC(".maps");
 
+/* Threads that were let through to a file of a process, by which the kernel asks once more: thread, process. */
+struct {
+	UINT(type, MAP_LRU_HASH);
+	UINT(max_entries, 4096);
+	TYPE(key, u32);
+	TYPE(value, u32);
+} let_through SEC(".maps");
+
 INLINE u64 count(u32 counter)
 {
 	u64 *value = map_lookup(&counters, &counter);

@@ -67,10 +67,13 @@ INLINE struct task_struct *process_behind(struct file *file)
 	return first ? (void *)((char *)first - OFFSET(struct task_struct, pid_links)) : 0;
 }
 
-/* Whether `target` makes this the reader's sweep over many processes: told once for each of its windows. */
-INLINE void note_sweep(struct settings *now, struct task_struct *target)
+/*
+ * Whether `target` makes this the reader's sweep over many processes: told once for each of its windows, and what comes
+ * after in the window has the same verdict.
+ */
+INLINE int note_sweep(struct settings *now, struct task_struct *target)
 {
-	u32 reader = get_pid_tgid() >> 32, id = process_of(target);
+	u32 reader = get_pid_tgid() >> 32, id = process_of(target), before;
 	u64 time = boot_time_ns();
 	struct sweep *known = map_lookup(&sweeps, &reader);
 
@@ -78,24 +81,69 @@ INLINE void note_sweep(struct settings *now, struct task_struct *target)
 		struct sweep fresh = { .since = time, .last = id, .targets = 1 };
 
 		map_update(&sweeps, &reader, &fresh, UPDATE_ANY);
-		return;
+		return 0;
 	}
-	if (known->last == id)
-		return;
-	known->last = id;
-	known->targets++;
-	if (known->targets == now->sweep_targets && !is_trusted(TRUST_SWEEP) && !is_agent()) {
+	before = known->targets;
+	if (known->last != id) {
+		known->last = id;
+		known->targets++;
+	}
+	if (known->targets < now->sweep_targets || is_agent() || is_trusted(TRUST_SWEEP))
+		return 0;
+	if (before < now->sweep_targets) {
 		count(COUNTER_SWEEPS);
-		verdict_on(now, ROUTE_SWEEP, HOOK_FILE_OPEN, known->targets, target, 1);
+		return verdict_on(now, ROUTE_SWEEP, HOOK_FILE_OPEN, known->targets, target, 1);
 	}
+	return verdict_on(now, ROUTE_SWEEP, HOOK_FILE_OPEN, known->targets, target, 0);
+}
+
+/*
+ * Whether the kernel asks about the process, too, in the same call and after us. The note is used up by that, and by
+ * nobody but this thread and for this process.
+ */
+INLINE void note_passage(u32 route, u32 hook, struct task_struct *target)
+{
+	u32 thread = get_pid_tgid(), id = process_of(target);
+
+	switch (route) {
+	case ROUTE_ENVIRON:
+	case ROUTE_MEM:
+	case ROUTE_MAPS:
+	case ROUTE_AUXV:
+	case ROUTE_PAGEMAP:
+		if (hook != HOOK_FILE_OPEN)
+			return;
+		break;
+	case ROUTE_STACK:
+	case ROUTE_SYSCALL:
+		if (hook == HOOK_FILE_OPEN)
+			return;
+		break;
+	default:
+		return;
+	}
+	map_update(&let_through, &thread, &id, UPDATE_ANY);
+}
+
+/* Whether the current thread was let through to this process just now. */
+INLINE int has_passed(struct task_struct *target)
+{
+	u32 thread = get_pid_tgid(), *id = map_lookup(&let_through, &thread);
+	int same = id && *id == process_of(target);
+
+	if (id)
+		map_delete(&let_through, &thread);
+	return same;
 }
 
 /* The verdict on the use of a file of procfs. */
 INLINE int judge_procfs(struct file *file, u32 hook, u32 writes)
 {
+	struct settings *now = configured();
 	struct task_struct *target;
 	union name name;
 	u32 route;
+	int verdict;
 
 	name_of(file, &name);
 	target = process_behind(file);
@@ -108,11 +156,14 @@ INLINE int judge_procfs(struct file *file, u32 hook, u32 writes)
 	route = route_of(&name);
 	if (!route || (route == ROUTE_COREDUMP_FILTER && !writes))
 		return 0;
-	if (route == ROUTE_ENVIRON && hook == HOOK_FILE_OPEN) {
-		struct settings *now = configured();
-
-		if (now && now->sweep_targets && process_of(target) != (u32)(get_pid_tgid() >> 32))
-			note_sweep(now, target);
-	}
-	return judge(target, route, hook, writes, 1);
+	if (!now)
+		return 0;
+	if (route == ROUTE_ENVIRON && hook == HOOK_FILE_OPEN && now->sweep_targets &&
+	    process_of(target) != (u32)(get_pid_tgid() >> 32) && note_sweep(now, target))
+		return -EPERM;
+	verdict = judge(target, route, hook, writes, 1);
+	/* What is only reported, or not even that, is not to be refused under another name. */
+	if (!verdict && action_for(now, route) != ACTION_DENY)
+		note_passage(route, hook, target);
+	return verdict;
 }

@@ -112,7 +112,7 @@ enum counter {
 
 enum {
 	ENTRIES_MAX = 32768,
-	RING_BYTES = 4194304,
+	RING_BYTES = 2097152,
 	EVENT_VERSION = 1,
 	ANY_UID = 0xffffffff,
 	ARGUMENTS_BYTES = 128,

@@ -180,6 +180,47 @@ INLINE int is_preload(struct dentry *entry)
 	return (u32)name.words[0] == ('e' | 't' << 8 | 'c' << 16);
 }
 
+/* Whether this is below the directory in bpffs that keeps our programs when nobody runs. */
+INLINE int is_pin(struct dentry *entry)
+{
+	union name name = {};
+
+	if (READ(READ(entry, d_sb), s_magic) != BPF_FS_MAGIC)
+		return 0;
+	for (int depth = 0; depth < 4; depth++) {
+		name.words[0] = 0;
+		read_kernel_string(name.text, sizeof(name.text), READ(entry, d_name.name));
+		if (name.words[0] == WORD('e', 'n', 'v', 'w', 'a', 'r', 'd', 0))
+			return 1;
+		entry = READ(entry, d_parent);
+	}
+	return 0;
+}
+
+SEC("lsm/inode_unlink")
+int inode_unlink(u64 *context)
+{
+	struct dentry *entry = (void *)context[1];
+
+	return is_pin(entry) ? judge_kernel(ROUTE_PINS, HOOK_INODE, 0) : 0;
+}
+
+SEC("lsm/inode_rmdir")
+int inode_rmdir(u64 *context)
+{
+	struct dentry *entry = (void *)context[1];
+
+	return is_pin(entry) ? judge_kernel(ROUTE_PINS, HOOK_INODE, 0) : 0;
+}
+
+SEC("lsm/sb_umount")
+int sb_umount(u64 *context)
+{
+	struct vfsmount *mount = (void *)context[0];
+
+	return READ(READ(mount, mnt_sb), s_magic) == BPF_FS_MAGIC ? judge_kernel(ROUTE_PINS, HOOK_MOUNT, 0) : 0;
+}
+
 SEC("lsm/inode_create")
 int inode_create(u64 *context)
 {
@@ -191,8 +232,10 @@ int inode_create(u64 *context)
 SEC("lsm/inode_rename")
 int inode_rename(u64 *context)
 {
-	struct dentry *to = (void *)context[3];
+	struct dentry *from = (void *)context[1], *to = (void *)context[3];
 
+	if (is_pin(from) || is_pin(to))
+		return judge_kernel(ROUTE_PINS, HOOK_INODE, 0);
 	return is_preload(to) ? judge_kernel(ROUTE_PRELOAD, HOOK_INODE, 0) : 0;
 }
 

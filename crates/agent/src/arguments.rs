@@ -20,6 +20,8 @@ pub(crate) enum Subcommand {
     Run(Run),
     Prove(Prove),
     Recipes(Recipes),
+    /// Remove the programs that `run --pin` has left in the kernel
+    Unload,
     Watch(Watch),
     #[command(hide = true, name = crate::watch::WATCHED)]
     Watched {
@@ -49,6 +51,10 @@ pub(crate) struct Run {
     /// Protect this process and everything that it starts from now on
     #[arg(long, value_name = "PID")]
     pub(crate) protect: Vec<u32>,
+    /// Keep the programs in bpffs: they go on refusing when the agent ends, until another one
+    /// takes over without a gap, or `unload`
+    #[arg(long)]
+    pub(crate) pin: bool,
     /// Report in this format on standard output, if nothing says where else: json (one object on
     /// a line) or text
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "text"])]

@@ -1,20 +1,28 @@
 //! The programs in the kernel: loaded, attached, told what to protect.
 
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap, MapData, MapError, RingBuf};
+use aya::programs::links::PinnedLink;
+use aya::programs::raw_trace_point::RawTracePointLinkId;
 use aya::programs::{Lsm, ProgramError, RawTracePoint};
 use aya::{Btf, BtfError, Ebpf, EbpfError, EbpfLoader};
 
+use envward_kernel::clock;
+
 use crate::event::{Record, Unknown};
 use crate::layout::{self, Counter, Settings, role};
+use crate::pins::Pins;
 use crate::process::{self, Identity};
 
+/// Events that are held for later at most.
+const BACKLOG: usize = 20_000;
 /// The compiled `bpf/agent.bpf.c`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/agent.bpf.o"));
 
@@ -28,6 +36,9 @@ const HOOKS: &[&str] = &[
     "task_kill",
     "task_prctl",
     "inode_create",
+    "inode_unlink",
+    "inode_rmdir",
+    "sb_umount",
     "inode_rename",
     "inode_link",
     "inode_symlink",
@@ -37,6 +48,18 @@ const HOOKS: &[&str] = &[
     "kernel_load_data",
     // The last one: from here on nobody loads programs, and neither do we.
     "bpf",
+];
+/// What the programs share with us and, when pinned, with those of the next agent.
+const MAPS: &[&str] = &[
+    "protected",
+    "trusted_exe",
+    "trusted_uid",
+    "trusted_cgroup",
+    "protected_cgroup",
+    "protected_exe",
+    "settings",
+    "counters",
+    "events",
 ];
 /// Tracepoints that follow a process through its life: program, tracepoint.
 const LINEAGE: &[(&str, &str)] =
@@ -70,6 +93,14 @@ pub enum GuardError {
         name: &'static str,
         /// Why.
         source: Box<MapError>,
+    },
+    /// What is to outlive the agent.
+    #[error("the programs cannot be kept in {}: {source}", place.display())]
+    Pin {
+        /// Where.
+        place: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A process or file that is to be protected or trusted.
     #[error("{what}: {source}")]
@@ -108,6 +139,7 @@ impl GuardError {
             Self::Program { .. } => Some(
                 "Linux 5.13 or later with CONFIG_BPF_LSM is needed to deny; see what `envward agent --prove` shows",
             ),
+            Self::Pin { .. } => Some("bpffs has to be mounted: mount -t bpf bpf /sys/fs/bpf"),
             Self::Map { .. } | Self::Subject { .. } => None,
         }
     }
@@ -132,6 +164,21 @@ pub struct Guard {
     counters: Array<MapData, u64>,
     settings: Settings,
     tree: u64,
+    given: Given,
+    lineage: Vec<(&'static str, RawTracePointLinkId)>,
+    /// Links that are in bpffs too.
+    kept: Vec<PinnedLink>,
+    backlog: VecDeque<Record>,
+}
+
+/// What the configuration has named, so that the rest can go.
+#[derive(Debug, Default)]
+struct Given {
+    trusted_exe: HashSet<[u8; 16]>,
+    trusted_uid: HashSet<u32>,
+    trusted_cgroup: HashSet<u64>,
+    protected_cgroup: HashSet<u64>,
+    protected_exe: HashSet<[u8; 16]>,
 }
 
 impl fmt::Debug for Guard {
@@ -146,14 +193,24 @@ impl Guard {
     ///
     /// # Errors
     /// See [`GuardError`]; nothing is attached then. Linux 5.13.
-    pub fn deny(settings: Settings) -> Result<Self, GuardError> {
+    pub fn deny(settings: Settings, pins: Option<&Path>) -> Result<Self, GuardError> {
         let types = Btf::from_sys_fs().map_err(GuardError::Types)?;
-        let mut guard = Self::load(&types, settings)?;
+        let pins = pins.map(Pins::prepare).transpose()?;
+        let mut guard = Self::load(&types, settings, pins.as_ref())?;
         // First who is whose child, then who may do what.
         guard.follow_processes()?;
         for name in HOOKS {
             let program: &mut Lsm = guard.program(name)?;
-            program.load(name, &types).and_then(|()| program.attach()).map_err(|source| failed(name, source))?;
+            let link = program.load(name, &types).and_then(|()| program.attach());
+            let link = link.map_err(|source| failed(name, source))?;
+            if let Some(pins) = &pins {
+                let link = program.take_link(link).map_err(|source| failed(name, source))?;
+                let kept = pins.keep(name, link.into())?;
+                guard.kept.push(kept);
+            }
+        }
+        if let Some(pins) = &pins {
+            guard.pin_lineage(pins)?;
         }
         Ok(guard)
     }
@@ -164,18 +221,25 @@ impl Guard {
     /// See [`GuardError`]; nothing is attached then. Linux 5.15.
     pub fn detect(settings: Settings) -> Result<Self, GuardError> {
         let types = Btf::from_sys_fs().map_err(GuardError::Types)?;
-        let mut guard = Self::load(&types, settings)?;
+        let mut guard = Self::load(&types, settings, None)?;
         guard.follow_processes()?;
-        guard.attach_tracepoint("on_call", "sys_exit")?;
+        guard.attach_tracepoint("on_call", "sys_exit").map(drop)?;
         Ok(guard)
     }
 
-    fn load(types: &Btf, settings: Settings) -> Result<Self, GuardError> {
+    fn load(types: &Btf, settings: Settings, pins: Option<&Pins>) -> Result<Self, GuardError> {
         let object = |error| GuardError::Object(Box::new(error));
         if OBJECT.is_empty() {
             return Err(GuardError::NotBuilt);
         }
-        let mut ebpf = EbpfLoader::new().btf(Some(types)).load(OBJECT).map_err(object)?;
+        let mut loader = EbpfLoader::new();
+        loader.btf(Some(types));
+        if let Some(pins) = pins {
+            for name in MAPS {
+                loader.map_pin_path(name, pins.map(name));
+            }
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(object)?;
         let ring = take(&mut ebpf, "events")?;
         let mut guard = Self {
             ring: RingBuf::try_from(ring).map_err(|source| unusable("events", source))?,
@@ -188,8 +252,16 @@ impl Guard {
             counters: Array::try_from(take(&mut ebpf, "counters")?).map_err(|source| unusable("counters", source))?,
             ebpf,
             settings,
-            tree: 0,
+            // Higher than all that an agent before this one has given out.
+            tree: clock::since_boot().as_nanos() as u64,
+            given: Given::default(),
+            lineage: Vec::new(),
+            kept: Vec::new(),
+            backlog: VecDeque::new(),
         };
+        // What an agent before this one was told holds until we know better.
+        guard.settings.by_cgroup = guard.protected_cgroup.keys().next().is_some();
+        guard.settings.by_exe = guard.protected_exe.keys().next().is_some();
         guard.configure()?;
         let own = subject(process::identify(std::process::id()), || "the agent itself".to_owned())?;
         guard.insert(&own, 0, role::AGENT)?;
@@ -197,12 +269,26 @@ impl Guard {
     }
 
     fn follow_processes(&mut self) -> Result<(), GuardError> {
-        LINEAGE.iter().try_for_each(|(name, tracepoint)| self.attach_tracepoint(name, tracepoint))
+        for &(name, tracepoint) in LINEAGE {
+            let link = self.attach_tracepoint(name, tracepoint)?;
+            self.lineage.push((name, link));
+        }
+        Ok(())
     }
 
-    fn attach_tracepoint(&mut self, name: &str, tracepoint: &str) -> Result<(), GuardError> {
+    fn pin_lineage(&mut self, pins: &Pins) -> Result<(), GuardError> {
+        for (name, link) in std::mem::take(&mut self.lineage) {
+            let program: &mut RawTracePoint = self.program(name)?;
+            let link = program.take_link(link).map_err(|source| failed(name, source))?;
+            let kept = pins.keep(name, link.into())?;
+            self.kept.push(kept);
+        }
+        Ok(())
+    }
+
+    fn attach_tracepoint(&mut self, name: &str, tracepoint: &str) -> Result<RawTracePointLinkId, GuardError> {
         let program: &mut RawTracePoint = self.program(name)?;
-        program.load().and_then(|()| program.attach(tracepoint)).map(drop).map_err(|source| failed(name, source))
+        program.load().and_then(|()| program.attach(tracepoint)).map_err(|source| failed(name, source))
     }
 
     fn program<'a, P>(&'a mut self, name: &str) -> Result<&'a mut P, GuardError>
@@ -254,6 +340,7 @@ impl Guard {
     /// When there is no such directory.
     pub fn protect_cgroup(&mut self, directory: &Path) -> Result<(), GuardError> {
         let id = subject(fs::metadata(directory), || directory.display().to_string())?.ino();
+        self.given.protected_cgroup.insert(id);
         self.protected_cgroup.insert(id, 0, 0).map_err(|source| unusable("protected_cgroup", source))?;
         self.settings.by_cgroup = true;
         self.configure()
@@ -265,6 +352,7 @@ impl Guard {
     /// When there is no such file.
     pub fn protect_exe(&mut self, path: &Path) -> Result<(), GuardError> {
         let (identity, _) = executable(path)?;
+        self.given.protected_exe.insert(identity);
         self.protected_exe.insert(identity, 0, 0).map_err(|source| unusable("protected_exe", source))?;
         self.settings.by_exe = true;
         self.configure()
@@ -278,6 +366,7 @@ impl Guard {
     pub fn trust_exe(&mut self, path: &Path, uid: Option<u32>, trust: u32) -> Result<(), GuardError> {
         let (identity, owner) = executable(path)?;
         let permit = layout::permit(owner, uid.unwrap_or(layout::ANY_UID), trust);
+        self.given.trusted_exe.insert(identity);
         self.trusted_exe.insert(identity, permit, 0).map_err(|source| unusable("trusted_exe", source))
     }
 
@@ -286,6 +375,7 @@ impl Guard {
     /// # Errors
     /// When there is no room.
     pub fn trust_uid(&mut self, uid: u32, trust: u32) -> Result<(), GuardError> {
+        self.given.trusted_uid.insert(uid);
         self.trusted_uid.insert(uid, trust, 0).map_err(|source| unusable("trusted_uid", source))
     }
 
@@ -295,7 +385,42 @@ impl Guard {
     /// When there is no such directory.
     pub fn trust_cgroup(&mut self, directory: &Path, trust: u32) -> Result<(), GuardError> {
         let id = subject(fs::metadata(directory), || directory.display().to_string())?.ino();
+        self.given.trusted_cgroup.insert(id);
         self.trusted_cgroup.insert(id, trust, 0).map_err(|source| unusable("trusted_cgroup", source))
+    }
+
+    /// From here on it counts whom the configuration names.
+    pub fn begin_orders(&mut self) {
+        self.given = Given::default();
+    }
+
+    /// Forgets whom the configuration has not named since [`Self::begin_orders`]. Called after it has been
+    /// applied, so that nobody who is still in it is without protection meanwhile.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub fn forget_others(&mut self) -> Result<(), GuardError> {
+        let given = std::mem::take(&mut self.given);
+        keep(&mut self.trusted_exe, &given.trusted_exe, "trusted_exe")?;
+        keep(&mut self.trusted_uid, &given.trusted_uid, "trusted_uid")?;
+        keep(&mut self.trusted_cgroup, &given.trusted_cgroup, "trusted_cgroup")?;
+        keep(&mut self.protected_cgroup, &given.protected_cgroup, "protected_cgroup")?;
+        keep(&mut self.protected_exe, &given.protected_exe, "protected_exe")?;
+        self.settings.by_cgroup = !given.protected_cgroup.is_empty();
+        self.settings.by_exe = !given.protected_exe.is_empty();
+        self.configure()
+    }
+
+    /// Does other things about routes from now on.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub fn set(&mut self, settings: Settings) -> Result<(), GuardError> {
+        let (by_cgroup, by_exe) = (self.settings.by_cgroup, self.settings.by_exe);
+        self.settings = settings;
+        self.settings.by_cgroup = by_cgroup;
+        self.settings.by_exe = by_exe;
+        self.configure()
     }
 
     /// What the programs have counted.
@@ -308,10 +433,29 @@ impl Guard {
 
     /// The next event, if there is one.
     pub fn next_event(&mut self) -> Option<Result<Record, Unknown>> {
+        if let Some(record) = self.backlog.pop_front() {
+            return Some(Ok(record));
+        }
         self.ring.next().map(|item| Record::parse(&item))
     }
 
-    /// Becomes readable when there are events.
+    /// Puts events back that somebody has taken who was waiting for another.
+    pub fn put_back(&mut self, records: Vec<Record>) {
+        records.into_iter().rev().for_each(|record| self.backlog.push_front(record));
+    }
+
+    /// Takes what waits in the ring, up to what it holds a few times over, to be returned by
+    /// [`Self::next_event`].
+    pub fn make_room(&mut self) {
+        while self.backlog.len() < BACKLOG {
+            let Some(item) = self.ring.next() else { return };
+            if let Ok(record) = Record::parse(&item) {
+                self.backlog.push_back(record);
+            }
+        }
+    }
+
+    /// Becomes readable when there are events that were not put back.
     #[must_use]
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.ring.as_fd()
@@ -334,6 +478,15 @@ fn unusable(name: &'static str, source: MapError) -> GuardError {
 
 fn subject<T>(result: io::Result<T>, what: impl FnOnce() -> String) -> Result<T, GuardError> {
     result.map_err(|source| GuardError::Subject { what: what(), source })
+}
+
+fn keep<K, V>(map: &mut Map<K, V>, given: &HashSet<K>, name: &'static str) -> Result<(), GuardError>
+where
+    K: aya::Pod + Eq + std::hash::Hash,
+    V: aya::Pod,
+{
+    let others: Vec<K> = map.keys().filter_map(Result::ok).filter(|key| !given.contains(key)).collect();
+    others.iter().try_for_each(|key| map.remove(key)).map_err(|source| unusable(name, source))
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, GuardError> {

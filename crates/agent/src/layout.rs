@@ -377,7 +377,7 @@ mod tests {
             ("EVENT_VERSION", EVENT_VERSION.into()),
             ("ENTRIES_MAX", ENTRIES_MAX.into()),
             ("ANY_UID", ANY_UID.into()),
-            ("RING_BYTES", 4 << 20),
+            ("RING_BYTES", 2 << 20),
             ("ARGUMENTS_BYTES", (event::SIZE - event::ARGUMENTS) as u64),
             ("EXE_BYTES", (party::SIZE - party::EXE) as u64),
         ]

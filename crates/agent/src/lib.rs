@@ -8,6 +8,7 @@
 //! * [`guard`]: the programs, loaded
 //! * [`matrix`]: ids of MITRE ATT&CK
 //! * [`output`]: where events go
+//! * [`pins`]: what outlives the agent
 //! * [`process`]: processes and files in the kernel's terms
 //! * [`prove`]: attacks on ourselves
 //! * [`recipe`]: what events mean
@@ -23,6 +24,7 @@ pub mod guard;
 pub mod layout;
 pub mod matrix;
 pub mod output;
+pub mod pins;
 pub mod process;
 pub mod prove;
 pub mod recipe;

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Subcommand::Run(arguments) => service::run(&arguments),
         Subcommand::Prove(arguments) => service::prove(&arguments),
+        Subcommand::Unload => service::unload(),
         Subcommand::Recipes(arguments) => show::recipes(&arguments),
         Subcommand::Watch(arguments) => watch::run(&arguments),
         Subcommand::Watched { mask, command } => watch::become_command(mask, &command),

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::event::Record;
 use crate::guard::Guard;
-use crate::layout::Verdict;
+use crate::layout::{Counter, Verdict};
 use crate::recipe::{Book, Proof, Recipe};
 
 /// How long an event may take.
@@ -206,15 +206,22 @@ pub fn one(guard: &mut Guard, book: &Book, recipe: &Recipe, proof: Proof) -> io:
 /// The event by which the attacker's deed comes back under the recipe.
 fn await_event(guard: &mut Guard, book: &Book, recipe: &Recipe, attacker: u32) -> io::Result<Option<Record>> {
     let until = Instant::now() + PATIENCE;
+    let mut others = Vec::new();
     loop {
         while let Some(event) = guard.next_event() {
             let Ok(record) = event else { continue };
             if record.reader.pid == attacker && book.find(&record).is_some_and(|found| found.id == recipe.id) {
+                guard.put_back(others);
                 return Ok(Some(record));
+            }
+            // Of somebody else: for whoever listens afterwards.
+            if record.reader.pid != attacker {
+                others.push(record);
             }
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
+            guard.put_back(others);
             return Ok(None);
         }
         poll::wait([Some(guard.descriptor())], Some(left))?;
@@ -249,11 +256,12 @@ pub fn attack(proof: Proof, agent: i32, victims: &[i32]) -> io::Result<bool> {
         Proof::Descriptor => walk(Attack::DescriptorCopy),
         Proof::Perf => walk(Attack::StackSamples),
         Proof::Sweep => {
-            let mut any = false;
+            // A harvest that is stopped on the way is refused.
+            let mut all = true;
             for pid in victims {
-                any |= allowed(fs::read(format!("/proc/{pid}/environ")).map(drop))?;
+                all &= allowed(fs::read(format!("/proc/{pid}/environ")).map(drop))?;
             }
-            Ok(any)
+            Ok(all)
         }
         Proof::CorePattern => allowed(OpenOptions::new().write(true).open("/proc/sys/kernel/core_pattern").map(drop)),
         Proof::Preload => {
@@ -296,9 +304,14 @@ impl Tier {
     pub fn find(guard: &mut Guard, book: &Book) -> io::Result<Self> {
         let recipe = book.iter().find(|recipe| recipe.proof == Some(Proof::Environ));
         let Some(recipe) = recipe else { return Ok(Self::None) };
+        // What has come since the agent before this one ended leaves no room for what we look for.
+        guard.make_room();
+        let before = lost(guard)?;
         let proven = one(guard, book, recipe, Proof::Environ)?;
         Ok(match (proven.attack, proven.verdict.and_then(Verdict::from_name)) {
             (Got::Refusal, Some(Verdict::Denied)) => Self::Deny,
+            // Somebody fills the ring faster than we read: refused all the same.
+            (Got::Refusal, None) if lost(guard)? > before => Self::Deny,
             (_, Some(_)) => Self::Detect,
             (_, None) => Self::None,
         })
@@ -313,6 +326,10 @@ impl Tier {
             Self::None => "none",
         }
     }
+}
+
+fn lost(guard: &Guard) -> io::Result<u64> {
+    guard.count(Counter::Lost).map_err(io::Error::other)
 }
 
 const SIGUSR1: i32 = 10;

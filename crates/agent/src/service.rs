@@ -8,6 +8,7 @@ use envward_agent::config::{self, Config};
 use envward_agent::guard::{Guard, GuardError};
 use envward_agent::layout::{Counter, trust};
 use envward_agent::output::{Destination, Outputs};
+use envward_agent::pins;
 use envward_agent::process;
 use envward_agent::prove::{self, Tier};
 use envward_agent::recipe::Book;
@@ -19,14 +20,16 @@ use envward_kernel::{poll, prctl, signal};
 use crate::arguments;
 use crate::failure::Failure;
 
+const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
 /// Loads, attacks itself once to see what is in force, and reports until it is stopped.
 pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
-    let (mut guard, book, tier) = load(&arguments.config)?;
-    let registrar = Registrar::open(&arguments.socket)
-        .map_err(|error| Failure::new(1, format_args!("cannot listen at {}: {error}", arguments.socket.display())))?;
+    let place = Path::new(pins::PLACE);
+    // First of all: where another agent listens, this one is not to touch what that one has loaded.
+    let registrar = Registrar::open(&arguments.socket).map_err(|error| unheard(&arguments.socket, &error))?;
+    let Loaded { mut guard, mut config, mut book, tier } = load(&arguments.config, arguments.pin.then_some(place))?;
     say(format_args!("tier {}: found by an attack on a process of its own", tier.name()));
     for pid in &arguments.protect {
         guard.protect(*pid, false)?;
@@ -35,12 +38,25 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     let signals = SignalQueue::new()?;
     let mut teller = teller(&arguments.config, &arguments.reporting, arguments.format.parse().ok(), tier)?;
     say("ready");
+    teller.tell(&mut guard, &book).into_iter().for_each(say);
     loop {
         let descriptors = [Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))];
         poll::wait(descriptors, teller.patience())?;
         registrar.serve(&mut guard);
         teller.tell(&mut guard, &book).into_iter().for_each(say);
         while let Some(received) = signals.next()? {
+            if received.signal == SIGHUP {
+                match reload(&mut guard, &config, &arguments.config, arguments.pin) {
+                    Ok(new) => {
+                        (config, book) = new;
+                        say("configuration read again");
+                    }
+                    Err(failure) => {
+                        failure.print();
+                        say("the configuration before stays in force");
+                    }
+                }
+            }
             if matches!(received.signal, SIGINT | SIGTERM) {
                 teller.finish(&mut guard, &book).into_iter().for_each(say);
                 farewell(&guard)?;
@@ -50,13 +66,24 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     }
 }
 
+fn unheard(socket: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::new(1, format_args!("cannot listen at {}: {error}", socket.display()));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => failure.hint("run the agent as root"),
+        io::ErrorKind::AddrInUse => {
+            failure.hint("another agent runs: stop that one, or have it read its configuration")
+        }
+        _ => failure,
+    }
+}
+
 pub(crate) fn as_fd(signals: &SignalQueue) -> std::os::fd::BorrowedFd<'_> {
     std::os::fd::AsFd::as_fd(signals)
 }
 
 /// Makes every recipe's attack.
 pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
-    let (mut guard, book, _) = load(&arguments.config)?;
+    let Loaded { mut guard, book, .. } = load(&arguments.config, None)?;
     let proven = prove::all(&mut guard, &book)?;
     let mut text = String::new();
     if arguments.json {
@@ -78,8 +105,16 @@ pub(crate) fn prove(arguments: &arguments::Prove) -> Result<u8, Failure> {
     Ok(u8::from(!proven.iter().all(prove::Proven::holds)))
 }
 
+/// The programs in the kernel, and what they were told.
+pub(crate) struct Loaded {
+    pub(crate) guard: Guard,
+    config: Config,
+    pub(crate) book: Book,
+    pub(crate) tier: Tier,
+}
+
 /// The strongest tier that an attack on a process of our own confirms.
-pub(crate) fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier), Failure> {
+pub(crate) fn load(arguments: &arguments::Config, pins: Option<&Path>) -> Result<Loaded, Failure> {
     // Our own memory holds no secret, and still is nobody's affair.
     prctl::set_dumpable(false)?;
     if !process::is_in_first_namespace()? {
@@ -98,21 +133,24 @@ pub(crate) fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier),
     settings.kill = arguments.kill;
     let prepare = |guard: Result<Guard, GuardError>| -> Result<(Guard, Tier), Failure> {
         let mut guard = guard?;
-        trust_the_usual(&mut guard)?;
-        config.apply(&mut guard)?;
+        order(&mut guard, &config, pins.is_some())?;
         let tier = Tier::find(&mut guard, &book)?;
         Ok((guard, tier))
     };
     let denied = match arguments.tier.as_deref() {
         Some("detect") => None,
-        _ => Some(prepare(Guard::deny(settings.clone()))),
+        _ => Some(prepare(Guard::deny(settings.clone(), pins))),
     };
     let why = match denied {
-        Some(Ok((guard, tier @ Tier::Deny))) => return Ok((guard, book, tier)),
-        Some(Ok(_)) => Some(
-            Failure::new(1, "the programs are loaded and the attack was not refused")
-                .hint("`bpf` has to be in /sys/kernel/security/lsm: boot with lsm=…,bpf"),
-        ),
+        Some(Ok((guard, tier @ Tier::Deny))) => return Ok(Loaded { guard, config, book, tier }),
+        Some(Ok(_)) => {
+            // The attack got through: what does not work is not to be left behind.
+            let _ = pins.map(pins::remove);
+            Some(
+                Failure::new(1, "the programs are loaded and the attack was not refused")
+                    .hint("`bpf` has to be in /sys/kernel/security/lsm: boot with lsm=…,bpf"),
+            )
+        }
         // Wrong configuration, or no BPF at all: another tier would not mend it.
         Some(Err(failure)) if failure.is_final => return Err(failure),
         Some(Err(failure)) => Some(failure),
@@ -127,7 +165,53 @@ pub(crate) fn load(arguments: &arguments::Config) -> Result<(Guard, Book, Tier),
     }
     match prepare(Guard::detect(settings))? {
         (_, Tier::None) => Err(Failure::new(1, "the attack was neither refused nor seen")),
-        (guard, tier) => Ok((guard, book, tier)),
+        (guard, tier) => Ok(Loaded { guard, config, book, tier }),
+    }
+}
+
+/// Reads the file again; where something is wrong with it, all is as `before`.
+fn reload(
+    guard: &mut Guard,
+    before: &Config,
+    arguments: &arguments::Config,
+    pinned: bool,
+) -> Result<(Config, Book), Failure> {
+    let config = read(arguments.config.as_deref())?;
+    let mut book = Book::own()?;
+    if let Some(directory) = &config.recipes {
+        book.add_directory(directory)?;
+    }
+    let mut settings = config.settings(arguments.strict).map_err(|error| Failure::config("actions", &error))?;
+    settings.kill = arguments.kill;
+    // Files and cgroups that do not exist are found on the way.
+    if let Err(failure) = order(guard, &config, pinned) {
+        order(guard, before, pinned)?;
+        return Err(failure);
+    }
+    guard.set(settings)?;
+    Ok((config, book))
+}
+
+/// Gives all orders, and takes back those that are no longer given.
+fn order(guard: &mut Guard, config: &Config, pinned: bool) -> Result<(), Failure> {
+    guard.begin_orders();
+    trust_the_usual(guard)?;
+    if pinned {
+        // The next agent has to get past this one's programs; nobody else is to get into it.
+        let own = std::env::current_exe()?;
+        guard.trust_exe(&own, Some(0), trust::KERNEL | trust::SIGNAL)?;
+        guard.protect_exe(&own)?;
+    }
+    config.apply(guard)?;
+    guard.forget_others()?;
+    Ok(())
+}
+
+/// Removes what `run --pin` has left.
+pub(crate) fn unload() -> Result<u8, Failure> {
+    match pins::remove(Path::new(pins::PLACE)) {
+        Ok(()) => Ok(0),
+        Err(error) => Err(Failure::new(1, format_args!("{}: {error}", pins::PLACE))),
     }
 }
 

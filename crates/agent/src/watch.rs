@@ -22,7 +22,7 @@ use envward_kernel::signal::{self, Received, SignalQueue, SignalSet};
 
 use crate::arguments;
 use crate::failure::Failure;
-use crate::service::{as_fd, load, say, teller};
+use crate::service::{Loaded, as_fd, load, say, teller};
 
 /// What is done to the command or by it is one of the recipes', with `--ci`.
 const FIRED: u8 = 120;
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &arguments::Watch) -> Result<u8, Failure> {
 }
 
 fn watch(arguments: &arguments::Watch) -> Result<u8, Failure> {
-    let (mut guard, book, tier) = load(&arguments.config)?;
+    let Loaded { mut guard, book, tier, .. } = load(&arguments.config, None)?;
     if let Some(unknown) = arguments.ignore.iter().find(|id| book.get(id).is_none()) {
         return Err(Failure::new(OWN, format_args!("--ignore: there is no recipe `{unknown}`")));
     }

@@ -8,6 +8,7 @@ mod stage;
 mod agent {
     mod inherited;
     mod load;
+    mod pinned;
     mod quiet;
     mod refusals;
     mod routes;

@@ -11,11 +11,13 @@ use envward_guest::Guest;
 use crate::stage::{Agent, Victim, signal, sum};
 
 const READERS: usize = 4;
-const LENGTH: Duration = Duration::from_secs(6);
+/// At least as long, and at least as many attempts.
+const LISTENING: (Duration, u64) = (Duration::from_secs(30), 600_000);
+const NOT_LISTENING: (Duration, u64) = (Duration::from_secs(5), 100_000);
 
 /// Four readers for a while: opens of the file, and reads of a descriptor that was opened before.
 /// Attempts and successes.
-fn hammer(victim: u32, kept: &[File]) -> (u64, u64) {
+fn hammer(victim: u32, kept: &[File], (length, number): (Duration, u64)) -> (u64, u64) {
     let (tries, hits) = (AtomicU64::new(0), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -32,7 +34,10 @@ fn hammer(victim: u32, kept: &[File]) -> (u64, u64) {
                 }
             });
         }
-        thread::sleep(LENGTH);
+        let start = Instant::now();
+        while start.elapsed() < length || tries.load(Ordering::Relaxed) < number {
+            thread::sleep(Duration::from_millis(20));
+        }
         stop.store(true, Ordering::Relaxed);
     });
     (tries.into_inner(), hits.into_inner())
@@ -49,11 +54,11 @@ fn every_denial_holds_and_every_event_is_counted() {
     let kept = open_all(&victim);
     let agent = Agent::with(&guest, "", &["--protect", &victim.pid().to_string()]);
     let start = Instant::now();
-    let (tries, hits) = hammer(victim.pid(), &kept);
-    let rate = tries / start.elapsed().as_secs().max(1);
-    let (events, sums) = agent.stop();
+    let (tries, hits) = hammer(victim.pid(), &kept, LISTENING);
+    let seconds = start.elapsed().as_secs().max(1);
+    let (numbers, sums) = agent.stop_and_count();
     assert_eq!(hits, 0, "a denial did not hold");
-    account(&guest, &format!("listening, {rate} attempts a second"), tries, &events, &sums);
+    account(&guest, &format!("listening, {seconds} s, {} attempts a second", tries / seconds), tries, &numbers, &sums);
 }
 
 #[test]
@@ -64,23 +69,23 @@ fn a_full_ring_denies_all_the_same() {
     let agent = Agent::with(&guest, "", &["--protect", &victim.pid().to_string()]);
     // An agent that does not listen: the ring fills up.
     signal(agent.pid(), "STOP");
-    let (tries, hits) = hammer(victim.pid(), &kept);
+    let (tries, hits) = hammer(victim.pid(), &kept, NOT_LISTENING);
     signal(agent.pid(), "CONT");
-    let (events, sums) = agent.stop();
+    let (numbers, sums) = agent.stop_and_count();
     assert_eq!(hits, 0, "a denial did not hold");
     assert!(sum(&sums, "lost") > 0, "the ring never was full: {tries} attempts, {sums}");
-    account(&guest, "not listening", tries, &events, &sums);
+    account(&guest, "not listening", tries, &numbers, &sums);
 }
 
 /// Told and lost make up all that happened; the numbers of the events say the same.
-fn account(guest: &Guest, what: &str, tries: u64, events: &[serde_json::Value], sums: &str) {
+fn account(guest: &Guest, what: &str, tries: u64, numbers: &[u64], sums: &str) {
     let (all, lost, denied) = (sum(sums, "events"), sum(sums, "lost"), sum(sums, "denied"));
-    guest.figure(&format!("{what}: {tries} attempts, {} events told, {lost} lost", events.len()));
+    guest.figure(&format!("{what}: {tries} attempts, {} events told, {lost} lost", numbers.len()));
     // The agent's attack on itself is one more of each, and not written down.
     assert_eq!(denied, tries + 1, "{sums}");
     assert_eq!(all, denied, "{sums}");
-    assert_eq!(events.len() as u64 + lost + 1, all, "{sums}");
-    let mut numbers: Vec<u64> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(numbers.len() as u64 + lost + 1, all, "{sums}");
+    let mut numbers = numbers.to_vec();
     numbers.sort_unstable();
     let length = numbers.len();
     numbers.dedup();

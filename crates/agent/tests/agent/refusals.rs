@@ -18,8 +18,15 @@ fn a_second_agent_is_refused_and_the_first_goes_on() {
     let guest = Guest::here();
     let victim = Victim::start();
     let _agent = Agent::with(&guest, "", &["--protect", &victim.pid().to_string()]);
-    let (status, said) = run(&guest, &["run"]);
-    assert_eq!(status, Some(1), "{said}");
+    for (arguments, why) in [
+        (&["run"][..], "another agent runs"),
+        (&["run", "--pin"], "another agent runs"),
+        (&["run", "--socket", "/run/other/agent.sock"], "Operation not permitted"),
+    ] {
+        let (status, said) = run(&guest, arguments);
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
     assert_eq!(Attacker::Root.walk(&guest, "environ", &victim), "denied 1");
 }
 

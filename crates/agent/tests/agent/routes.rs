@@ -1,6 +1,6 @@
 //! Every route to a protected process, by everybody.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 
 use envward_guest::Guest;
@@ -9,7 +9,7 @@ use crate::stage::{Agent, Attacker, Victim, summary};
 
 /// Routes of `envward-attack` that leak a plain process's environment, and what the agent calls
 /// them.
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 20] = [
     ("environ", "environ"),
     ("environ-task", "environ"),
     ("environ-directory", "environ"),
@@ -17,6 +17,12 @@ const ROUTES: [(&str, &str); 14] = [
     ("environ-mount", "environ"),
     ("environ-detached", "environ"),
     ("environ-uring", "environ"),
+    ("environ-bound-file", "environ"),
+    ("environ-bound-procfs", "environ"),
+    ("environ-symlink", "environ"),
+    ("environ-openat2", "environ"),
+    ("environ-reopen", "environ"),
+    ("environ-compat", "environ"),
     ("memory", "mem"),
     ("memory-task", "mem"),
     ("remote-read", "vm-read"),
@@ -26,8 +32,17 @@ const ROUTES: [(&str, &str); 14] = [
     ("descriptor-copy", "pidfd-getfd"),
 ];
 /// What needs no rights beyond being the same user.
-const WITHOUT_MOUNTS: [&str; 5] =
-    ["environ", "environ-task", "environ-directory", "environ-thread-self", "environ-uring"];
+const WITHOUT_MOUNTS: [&str; 9] = [
+    "environ",
+    "environ-task",
+    "environ-directory",
+    "environ-thread-self",
+    "environ-uring",
+    "environ-symlink",
+    "environ-openat2",
+    "environ-reopen",
+    "environ-compat",
+];
 const USER: u32 = 1000;
 
 /// Walks all routes; the victim is open to the attacker.
@@ -80,6 +95,52 @@ fn no_route_is_open_to_root() {
     all_leak(&guest, Attacker::Root, &other);
     let (events, _) = agent.stop();
     assert!(events.iter().all(|event| event["target"]["pid"] != other.pid()), "{}", summary(&events));
+}
+
+/// Files of procfs that tell about a process's memory, to be opened for reading, and their routes.
+const FILES: [(&str, &str); 8] = [
+    ("auxv", "auxv"),
+    ("maps", "maps"),
+    ("numa_maps", "maps"),
+    ("pagemap", "pagemap"),
+    ("smaps", "maps"),
+    ("smaps_rollup", "maps"),
+    ("stack", "stack"),
+    ("syscall", "syscall"),
+];
+/// The same for writing.
+const KNOBS: [(&str, &str); 2] = [("clear_refs", "clear-refs"), ("coredump_filter", "coredump-filter")];
+
+#[test]
+fn no_file_of_procfs_tells_about_memory() {
+    let guest = Guest::here();
+    let victim = Victim::start();
+    let pid = victim.pid();
+    let open = |name: &str, writes: bool| {
+        let result = OpenOptions::new().read(!writes).write(writes).open(format!("/proc/{pid}/{name}"));
+        result.map(drop).map_err(|error| error.raw_os_error())
+    };
+    let all = || {
+        let (read, write) = (FILES.iter().map(|file| (file, false)), KNOBS.iter().map(|file| (file, true)));
+        read.chain(write).flat_map(|((name, route), writes)| {
+            [(name.to_string(), *route, writes), (format!("task/{pid}/{name}"), *route, writes)]
+        })
+    };
+    // A thread has no file to write to by these names.
+    let exists = |name: &str| std::path::Path::new(&format!("/proc/{pid}/{name}")).exists();
+    assert!(all().filter(|(name, ..)| exists(name)).count() >= 18);
+    for (name, _, writes) in all().filter(|(name, ..)| exists(name)) {
+        assert_eq!(open(&name, writes), Ok(()), "{name} without the agent");
+    }
+    let map_files = format!("/proc/{pid}/map_files");
+    assert!(std::fs::read_dir(&map_files).unwrap().count() > 0);
+    let agent = Agent::with(&guest, "", &["--protect", &pid.to_string()]);
+    for (name, route, writes) in all().filter(|(name, ..)| exists(name)) {
+        assert_eq!(open(&name, writes), Err(Some(1)), "{name}");
+        agent.await_event(&name, |event| event["route"] == route && event["verdict"] == "denied");
+    }
+    let listed = std::fs::read_dir(&map_files).and_then(|mut entries| entries.next().transpose());
+    assert!(listed.is_err(), "map_files");
 }
 
 #[test]

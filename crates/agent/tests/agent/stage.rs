@@ -11,7 +11,7 @@ use envward_guest::Guest;
 use serde_json::Value;
 
 /// How long anything may take; the guest is emulated.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(70);
 
 /// A running agent. This test is trusted to signal it.
 pub(crate) struct Agent {
@@ -32,7 +32,8 @@ impl Agent {
         let directory = tempfile::tempdir().unwrap().keep();
         let file = directory.join("agent.toml");
         let trust = format!("[[trust]]\nexecutable = '{}'\nwith = ['signal']\n", own.display());
-        fs::write(&file, format!("{config}\n{trust}")).unwrap();
+        // Every event is told: tests look for the one of theirs.
+        fs::write(&file, format!("{config}\n[flood]\nevents = 0\n{trust}")).unwrap();
         let (events, errors) = (directory.join("events"), directory.join("errors"));
         let child = Command::new(guest.program("envward-agent"))
             .arg("run")
@@ -52,6 +53,21 @@ impl Agent {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.events.with_file_name("agent.toml")
+    }
+
+    pub(crate) fn configuration(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// Has it read another configuration, and waits until it says this.
+    pub(crate) fn reconfigure(&self, text: &str, expected: &str) {
+        fs::write(self.file(), text).unwrap();
+        signal(self.pid(), "HUP");
+        until(|| self.errors().contains(expected));
     }
 
     fn errors(&self) -> String {
@@ -89,13 +105,29 @@ impl Agent {
         }
     }
 
-    /// Stops it, as the service manager would; its sums.
+    /// Stops it, as the service manager would; its events and its sums.
     pub(crate) fn stop(mut self) -> (Vec<Value>, String) {
+        let sums = self.end();
+        (self.events(), sums)
+    }
+
+    /// The same, with the numbers of the events alone.
+    pub(crate) fn stop_and_count(mut self) -> (Vec<u64>, String) {
+        let sums = self.end();
+        let text = fs::read_to_string(&self.events).unwrap();
+        let number = |line: &str| {
+            let (_, rest) = line.split_once("\"sequence\":").unwrap_or_else(|| panic!("{line}"));
+            rest.split(',').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+        };
+        (text.lines().map(number).collect(), sums)
+    }
+
+    fn end(&mut self) -> String {
         signal(self.pid(), "TERM");
         until(|| self.child.try_wait().unwrap().is_some());
         let errors = self.errors();
         let sums = errors.lines().find(|line| line.contains("stopped:")).unwrap_or_else(|| panic!("{errors}"));
-        (self.events(), sums.to_owned())
+        sums.to_owned()
     }
 }
 
@@ -124,6 +156,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
     let number = match name {
         "TERM" => rustix::process::Signal::TERM,
         "KILL" => rustix::process::Signal::KILL,
+        "HUP" => rustix::process::Signal::HUP,
         "STOP" => rustix::process::Signal::STOP,
         "CONT" => rustix::process::Signal::CONT,
         other => panic!("{other}"),
@@ -152,10 +185,15 @@ impl Victim {
 
     /// As this user.
     pub(crate) fn of(uid: Option<u32>) -> Self {
+        Self::running("sleep", uid)
+    }
+
+    /// Of this program, a sleep(1) by whatever path.
+    pub(crate) fn running(program: &str, uid: Option<u32>) -> Self {
         let mut bytes = [0; 16];
         File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
         let marker = bytes.iter().fold("no-secret-".to_owned(), |text, byte| format!("{text}{byte:02x}"));
-        let mut command = Command::new("sleep");
+        let mut command = Command::new(program);
         command.arg("1000").env_clear().env("PATH", "/guest/bin:/bin:/usr/bin").env("MARKER", &marker);
         if let Some(uid) = uid {
             use std::os::unix::process::CommandExt as _;
