@@ -34,6 +34,18 @@ pub(crate) struct Recipes {
     arguments: Vec<OsString>,
 }
 
+/// Run a command under watch and fail when somebody reads secrets: `watch --ci -- COMMAND`
+///
+/// Starts `envward-agent watch`, which has its own --help. With --ci the exit status is 120 when
+/// one of the agent's recipes fired, else the command's own.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Watch {
+    /// Arguments of `envward-agent watch`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    arguments: Vec<OsString>,
+}
+
 /// Becomes the agent.
 pub(crate) fn run(arguments: Agent) -> Result<u8, Failure> {
     become_agent(translate(arguments.arguments))
@@ -42,6 +54,18 @@ pub(crate) fn run(arguments: Agent) -> Result<u8, Failure> {
 /// Becomes the agent that shows recipes.
 pub(crate) fn recipes(arguments: Recipes) -> Result<u8, Failure> {
     become_agent([OsString::from("recipes")].into_iter().chain(arguments.arguments).collect())
+}
+
+/// Becomes the agent that watches a command.
+pub(crate) fn watch(arguments: Watch) -> Result<u8, Failure> {
+    let rest = || [OsString::from("watch")].into_iter().chain(arguments.arguments).collect();
+    become_agent(own_words("watch", std::env::args_os()).unwrap_or_else(rest))
+}
+
+/// The words from the subcommand's name on: what is parsed here has lost its `--`.
+fn own_words(name: &str, words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let words: Vec<OsString> = words.skip_while(|word| word != name).collect();
+    (!words.is_empty()).then_some(words)
 }
 
 /// `--prove` is a subcommand there, and none means to run.
@@ -81,5 +105,7 @@ mod tests {
         assert_eq!(translated(&["--prove", "--json"]), ["prove", "--json"]);
         assert_eq!(translated(&["--strict", "--prove"]), ["prove", "--strict"]);
         assert_eq!(translated(&["run", "--strict"]), ["run", "--strict"]);
+        let words = ["envward", "watch", "--ci", "--", "make", "watch"].map(OsString::from);
+        assert_eq!(own_words("watch", words.into_iter()).unwrap(), ["watch", "--ci", "--", "make", "watch"]);
     }
 }

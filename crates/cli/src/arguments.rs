@@ -32,6 +32,7 @@ pub(crate) enum Subcommand {
     Man(Man),
     Agent(crate::agent::Agent),
     Recipes(crate::agent::Recipes),
+    Watch(crate::agent::Watch),
     #[command(flatten)]
     Store(crate::store::Command),
 }

@@ -63,6 +63,7 @@ fn dispatch() -> u8 {
         Subcommand::Env(arguments) => env::run(arguments),
         Subcommand::Agent(arguments) => agent::run(arguments),
         Subcommand::Recipes(arguments) => agent::recipes(arguments),
+        Subcommand::Watch(arguments) => agent::watch(arguments),
         Subcommand::Store(command) => store::run(command),
     };
     match result {
