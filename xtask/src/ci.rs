@@ -35,6 +35,11 @@ const BEFORE_CHECKS: &[Step] = &[
 
 const AFTER_CHECKS: &[Step] = &[
     Step { name: "release build", program: "cargo", arguments: &["build", "--release", "--workspace", "--locked"] },
+    Step {
+        name: "Debian package",
+        program: "cargo",
+        arguments: &["run", "--quiet", "--locked", "--package=xtask", "--", "deb"],
+    },
     Step { name: "first command of the README", program: "./try", arguments: &[] },
     // What the optimiser makes of wiping, and of values on their way, only this shows.
     Step {

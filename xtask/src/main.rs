@@ -7,6 +7,7 @@ mod bench;
 mod bench_store;
 mod ci;
 mod closure;
+mod deb;
 mod debian;
 mod env_file;
 mod guest;
@@ -29,13 +30,14 @@ use std::process::ExitCode;
 use crate::metadata::Workspace;
 use crate::repository::Repository;
 
-const USAGE: &str = "usage: cargo xtask ci | check | bench [redact | env-file | store] | guest | man
+const USAGE: &str = "usage: cargo xtask ci | check | bench [redact | env-file | store] | guest | man | deb
   ci      everything: format, lints, checks, release build, all tests
   check   the checks on sources, dependencies and documents alone
   bench   what envward run costs, side by side with the same work without it
   bench redact   how fast run --redact is
   guest   tests in guests with stock Debian kernels; options: cargo xtask guest --help
-  man     the manual pages in man/, after a change of the command line";
+  man     the manual pages in man/, after a change of the command line
+  deb     the Debian package, in target/debian, and a look at what is in it";
 
 /// Why a chore ended early.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         ["bench", "env-file"] => env_file::run(),
         ["guest", ref arguments @ ..] => guest::run(arguments),
         ["man"] => man::run(),
+        ["deb"] => deb::run(),
         ["bench", "store"] => bench_store::run(),
         ["spin"] => {
             bench::spin();

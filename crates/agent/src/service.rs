@@ -1,7 +1,11 @@
 //! `envward-agent run` and `envward-agent prove`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
 use envward_agent::config::{self, Config};
@@ -15,7 +19,7 @@ use envward_agent::recipe::Book;
 use envward_agent::socket::Registrar;
 use envward_agent::teller::Teller;
 use envward_kernel::signal::{SignalQueue, SignalSet};
-use envward_kernel::{poll, prctl, signal};
+use envward_kernel::{capability, poll, prctl, signal};
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -36,8 +40,11 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     }
     signal::set_mask(SignalSet::ALL)?;
     let signals = SignalQueue::new()?;
+    // Before outputs start threads.
+    keep_few_capabilities()?;
     let mut teller = teller(&arguments.config, &arguments.reporting, arguments.format.parse().ok(), tier)?;
     say("ready");
+    tell_service_manager();
     teller.tell(&mut guard, &book).into_iter().for_each(say);
     loop {
         let descriptors = [Some(guard.descriptor()), Some(registrar.descriptor()), Some(as_fd(&signals))];
@@ -74,6 +81,31 @@ fn unheard(socket: &Path, error: &io::Error) -> Failure {
             failure.hint("another agent runs: stop that one, or have it read its configuration")
         }
         _ => failure,
+    }
+}
+
+/// CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_BPF: for looking at what events and the
+/// configuration name, and for the programs' maps. Loading took more.
+const KEPT: u64 = 1 << 2 | 1 << 19 | 1 << 39;
+
+fn keep_few_capabilities() -> io::Result<()> {
+    let kept = process::effective_capabilities().unwrap_or(0) & KEPT;
+    capability::set_all(kept, kept)
+}
+
+/// Says that the programs are in force, by
+/// [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/sd_notify.html), if somebody
+/// wants to know.
+fn tell_service_manager() {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let name = name.as_bytes();
+    let address = match name.strip_prefix(b"@") {
+        Some(hidden) => SocketAddr::from_abstract_name(hidden),
+        None => SocketAddr::from_pathname(OsStr::from_bytes(name)),
+    };
+    let told = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address));
+    if let Err(error) = told {
+        say(format_args!("the service manager cannot be told: {error}"));
     }
 }
 

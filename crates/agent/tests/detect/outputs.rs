@@ -132,3 +132,47 @@ fn a_flood_is_counted_and_the_sum_is_kept() {
     assert!(sum >= 400, "an open and a read each: {sum}");
     assert_eq!(sum + first, count("events"), "{sums}");
 }
+
+/// What loading needs is more than what it runs with, in all of its threads.
+#[test]
+fn few_capabilities_are_kept() {
+    if is_refused_here() {
+        return;
+    }
+    let victim = Victim::start();
+    let agent = Agent::with(victim.pid(), &["--output=prometheus=127.0.0.1:0", "--output=otlp"]);
+    let tasks = fs::read_dir(format!("/proc/{}/task", agent.child.id())).unwrap();
+    let statuses = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+    let statuses: Vec<String> = statuses.collect();
+    assert_eq!(statuses.len(), 3);
+    for status in statuses {
+        for set in ["CapEff:", "CapPrm:"] {
+            let found = status.lines().find_map(|line| line.strip_prefix(set)).unwrap();
+            // CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_BPF.
+            assert_eq!(found.trim(), "0000008000080004", "{set}");
+        }
+    }
+}
+
+/// The service manager is told when the programs are in force.
+#[test]
+fn readiness_is_told() {
+    if is_refused_here() {
+        return;
+    }
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_envward-agent"))
+        .args(["run", "--tier", "detect", "--socket"])
+        .arg(room.path().join("agent.sock"))
+        .env("NOTIFY_SOCKET", &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let told = receive(&socket);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(told, "READY=1");
+}
