@@ -141,6 +141,31 @@ fn descendants_take_it_over_in_the_same_way() {
     }
 }
 
+/// A newer libc has more functions that start a program; its children have the secret and a clean
+/// environ too. (Debian 13's libc is fetched.)
+#[test]
+fn children_of_a_newer_libc_take_it_over_in_the_same_way() {
+    let room = Room::new();
+    let fetched = Command::new(env!("CARGO")).args(["xtask", "glibc-2.41"]).current_dir(root()).output().unwrap();
+    let text = String::from_utf8(fetched.stdout).unwrap();
+    assert!(fetched.status.success(), "Debian 13's glibc: {text}{}", String::from_utf8_lossy(&fetched.stderr));
+    let libc = text.lines().next_back().unwrap();
+    let program = room.directory.path().join("handed");
+    succeed(
+        Command::new("gcc")
+            .arg("-o")
+            .arg(&program)
+            .arg(root().join("crates/preload/programs/handed.c"))
+            .arg(format!("-Wl,--dynamic-linker={libc}/ld-linux-x86-64.so.2,--disable-new-dtags,-rpath,{libc}")),
+    );
+    let program = program.display().to_string();
+    for function in ["posix_spawn", "posix_spawnp", "pidfd_spawn", "pidfd_spawnp"] {
+        let output = room.run(&["--tier", "preload"], &[&program, function]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "2.41: there, clean\n", "{function}: {error}");
+    }
+}
+
 /// The library in a program with injected secrets, preloaded or linked statically: they stay
 /// where they are, what replaces them is locked, and `environ` hands them on. The supervisor
 /// keeps every environ clean as ever.
