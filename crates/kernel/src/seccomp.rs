@@ -35,6 +35,8 @@ pub enum Verdict {
 const LOAD: u16 = 0x20;
 /// `BPF_JMP | BPF_JEQ | BPF_K`.
 const JUMP_EQUAL: u16 = 0x15;
+/// `BPF_JMP | BPF_JGE | BPF_K`.
+const JUMP_AT_LEAST: u16 = 0x35;
 /// `BPF_RET | BPF_K`.
 const RETURN: u16 = 0x06;
 const RET_ALLOW: u32 = 0x7fff_0000;
@@ -69,6 +71,20 @@ impl Instruction {
     pub const fn skip_unless_equal(value: u32, count: usize) -> Self {
         assert!(count <= u8::MAX as usize, "BPF jumps are 8 bits wide");
         Self { code: JUMP_EQUAL, if_true: 0, if_false: count as u8, operand: value }
+    }
+
+    /// Skips `count` (at most 255) instructions when the loaded word is `value`.
+    #[must_use]
+    pub const fn skip_if_equal(value: u32, count: usize) -> Self {
+        assert!(count <= u8::MAX as usize, "BPF jumps are 8 bits wide");
+        Self { code: JUMP_EQUAL, if_true: count as u8, if_false: 0, operand: value }
+    }
+
+    /// Skips `count` (at most 255) instructions when the loaded word is `value` or more.
+    #[must_use]
+    pub const fn skip_if_at_least(value: u32, count: usize) -> Self {
+        assert!(count <= u8::MAX as usize, "BPF jumps are 8 bits wide");
+        Self { code: JUMP_AT_LEAST, if_true: count as u8, if_false: 0, operand: value }
     }
 
     /// Ends with `verdict`.
@@ -117,6 +133,8 @@ pub(crate) fn run(program: &[Instruction], data: &Data) -> Verdict {
                     }
                 };
             }
+            JUMP_AT_LEAST if accumulator >= instruction.operand => index += usize::from(instruction.if_true),
+            JUMP_AT_LEAST => index += usize::from(instruction.if_false),
             JUMP_EQUAL if accumulator == instruction.operand => index += usize::from(instruction.if_true),
             JUMP_EQUAL => index += usize::from(instruction.if_false),
             RETURN => {

@@ -289,13 +289,6 @@ impl Registers {
 /// The `AUDIT_ARCH_*` value of the processor's own system call interface.
 pub const AUDIT_ARCH: u32 = AUDIT_ARCH_X86_64;
 
-/// The numbers under which a filter sees a system call on that interface: x32 has the same
-/// `AUDIT_ARCH_*` value and marks its numbers.
-#[must_use]
-pub const fn numbers(number: libc::c_long) -> [u32; 2] {
-    [number as u32, number as u32 | 0x4000_0000]
-}
-
 /// The seccomp program: every `execve` and `execveat` goes to the supervisor unless it
 /// carries the cookie, x32's are refused with `ENOSYS`, all other calls are allowed
 /// without a look at their arguments.
