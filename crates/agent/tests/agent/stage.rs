@@ -36,7 +36,7 @@ impl Agent {
         fs::write(&file, format!("{config}\n[flood]\nevents = 0\n{trust}")).unwrap();
         let (events, errors) = (directory.join("events"), directory.join("errors"));
         let child = Command::new(guest.program("envward-agent"))
-            .arg("run")
+            .args(["run", "--every-event"])
             .arg("--config")
             .arg(&file)
             .args(arguments)
