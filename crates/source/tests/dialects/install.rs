@@ -100,7 +100,7 @@ fn go() -> PathBuf {
     // Such as go1.19.8.
     let minor = version.trim().split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
     if minor.unwrap_or_else(|| panic!("{installed:?} says it is {version:?}")) >= GO_MINOR {
-        return installed.into();
+        return installed;
     }
     let root = once("go", GO_SUM, |directory| {
         let output = Command::new(&installed)
