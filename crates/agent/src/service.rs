@@ -31,7 +31,8 @@ const SIGTERM: i32 = 15;
 /// Loads, attacks itself once to see what is in force, and reports until it is stopped.
 pub(crate) fn run(arguments: &arguments::Run) -> Result<u8, Failure> {
     let place = Path::new(pins::PLACE);
-    // First of all: where another agent listens, this one is not to touch what that one has loaded.
+    refuse_other_namespaces()?;
+    // Before anything is loaded: where another agent listens, this one is not to touch what that one has loaded.
     let registrar = Registrar::open(&arguments.socket).map_err(|error| unheard(&arguments.socket, &error))?;
     let Loaded { mut guard, mut config, mut book, tier } = load(&arguments.config, arguments.pin.then_some(place))?;
     say(format_args!("tier {}: found by an attack on a process of its own", tier.name()));
@@ -145,17 +146,19 @@ pub(crate) struct Loaded {
     pub(crate) tier: Tier,
 }
 
+fn refuse_other_namespaces() -> Result<(), Failure> {
+    if process::is_in_first_namespace()? {
+        return Ok(());
+    }
+    let what = "processes have other numbers here than in the kernel: this is not the first PID namespace";
+    Err(Failure::new(1, what).hint("run the agent on the host, or in a container that shares its PID namespace"))
+}
+
 /// The strongest tier that an attack on a process of our own confirms.
 pub(crate) fn load(arguments: &arguments::Config, pins: Option<&Path>) -> Result<Loaded, Failure> {
     // Our own memory holds no secret, and still is nobody's affair.
     prctl::set_dumpable(false)?;
-    if !process::is_in_first_namespace()? {
-        return Err(Failure::new(
-            1,
-            "processes have other numbers here than in the kernel: this is not the first PID namespace",
-        )
-        .hint("run the agent on the host, or in a container that shares its PID namespace"));
-    }
+    refuse_other_namespaces()?;
     let config = read(arguments.config.as_deref())?;
     let mut book = Book::own()?;
     if let Some(directory) = &config.recipes {

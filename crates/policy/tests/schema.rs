@@ -24,6 +24,7 @@ const BEYOND: &[&str] = &[
     "regular expression",
     "no such profile",
     "not in env-files",
+    "the dialect of a file that is not read",
     "in a circle",
     "[secrets] and in [variables]",
     "in the profile",

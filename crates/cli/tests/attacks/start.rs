@@ -33,6 +33,12 @@ impl Target {
         fs::metadata(format!("/proc/{}/mem", self.0)).is_ok_and(|metadata| Some(metadata.uid()) == SEALED.uid)
     }
 
+    /// Whether it is held by its tracer: an exec is not half done then.
+    fn is_held(&self) -> bool {
+        fs::read_to_string(format!("/proc/{}/stat", self.0))
+            .is_ok_and(|text| text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('t')))
+    }
+
     /// Start of the first mapping that `is_it`, told its permissions and its name.
     fn mapping(&self, is_it: impl Fn(&str, &str) -> bool) -> u64 {
         let maps = String::from_utf8(self.read("maps")).expect("UTF-8");
@@ -104,7 +110,8 @@ fn overwrite(program: &Path, place: &dyn Fn(&Target) -> u64, spared: usize) -> (
         }
         let is_ours = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
         let found = younger_descendants(job.pid()).into_iter().map(|pid| pid.as_raw_nonzero().get()).find(is_ours);
-        if let Some(target) = found.map(Target).filter(Target::is_open) {
+        let is_ready = |target: &Target| target.is_open() && (seen.is_some() || target.is_held());
+        if let Some(target) = found.map(Target).filter(is_ready) {
             let address = match &seen {
                 Some((_, address)) => *address,
                 None => place(&target),
