@@ -10,7 +10,7 @@ use std::path::Path;
 
 use envward_agent::config::{self, Config};
 use envward_agent::guard::{Guard, GuardError};
-use envward_agent::layout::{Counter, trust};
+use envward_agent::layout::{Counter, Settings, trust};
 use envward_agent::output::{Destination, Outputs};
 use envward_agent::pins;
 use envward_agent::process;
@@ -159,13 +159,7 @@ pub(crate) fn load(arguments: &arguments::Config, pins: Option<&Path>) -> Result
     // Our own memory holds no secret, and still is nobody's affair.
     prctl::set_dumpable(false)?;
     refuse_other_namespaces()?;
-    let config = read(arguments.config.as_deref())?;
-    let mut book = Book::own()?;
-    if let Some(directory) = &config.recipes {
-        book.add_directory(directory)?;
-    }
-    let mut settings = config.settings(arguments.strict).map_err(|error| Failure::config("actions", &error))?;
-    settings.kill = arguments.kill;
+    let (config, book, settings) = configuration(arguments)?;
     let prepare = |guard: Result<Guard, GuardError>| -> Result<(Guard, Tier), Failure> {
         let mut guard = guard?;
         order(&mut guard, &config, pins.is_some())?;
@@ -204,13 +198,8 @@ pub(crate) fn load(arguments: &arguments::Config, pins: Option<&Path>) -> Result
     }
 }
 
-/// Reads the file again; where something is wrong with it, all is as `before`.
-fn reload(
-    guard: &mut Guard,
-    before: &Config,
-    arguments: &arguments::Config,
-    pinned: bool,
-) -> Result<(Config, Book), Failure> {
+/// What the files say, and the command line on top.
+fn configuration(arguments: &arguments::Config) -> Result<(Config, Book, Settings), Failure> {
     let config = read(arguments.config.as_deref())?;
     let mut book = Book::own()?;
     if let Some(directory) = &config.recipes {
@@ -218,6 +207,17 @@ fn reload(
     }
     let mut settings = config.settings(arguments.strict).map_err(|error| Failure::config("actions", &error))?;
     settings.kill = arguments.kill;
+    Ok((config, book, settings))
+}
+
+/// Reads the file again; where something is wrong with it, all is as `before`.
+fn reload(
+    guard: &mut Guard,
+    before: &Config,
+    arguments: &arguments::Config,
+    pinned: bool,
+) -> Result<(Config, Book), Failure> {
+    let (config, book, settings) = configuration(arguments)?;
     // Files and cgroups that do not exist are found on the way.
     if let Err(failure) = order(guard, &config, pinned) {
         order(guard, before, pinned)?;

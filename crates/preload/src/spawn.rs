@@ -115,60 +115,34 @@ unsafe fn spawn_with(
     result.unwrap_or(libc::ENOMEM)
 }
 
-/// posix_spawn(3).
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn envward_posix_spawn(
-    pid: *mut libc::pid_t,
-    path: *const c_char,
-    actions: *const libc::posix_spawn_file_actions_t,
-    attributes: *const libc::posix_spawnattr_t,
-    argv: Vector,
-    envp: Vector,
-) -> c_int {
-    // SAFETY: as the caller's.
-    unsafe { spawn_with(&SPAWN, pid, path, actions, attributes, argv, envp) }
+/// Functions of the type [`Spawn`] in front of libc's.
+macro_rules! spawns {
+    ($($(#[$doc:meta])* $name:ident => $next:ident;)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub(crate) unsafe extern "C" fn $name(
+            child: *mut c_int,
+            path: *const c_char,
+            actions: *const libc::posix_spawn_file_actions_t,
+            attributes: *const libc::posix_spawnattr_t,
+            argv: Vector,
+            envp: Vector,
+        ) -> c_int {
+            // SAFETY: as the caller's.
+            unsafe { spawn_with(&$next, child, path, actions, attributes, argv, envp) }
+        }
+    )*};
 }
 
-/// posix_spawnp(3).
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn envward_posix_spawnp(
-    pid: *mut libc::pid_t,
-    file: *const c_char,
-    actions: *const libc::posix_spawn_file_actions_t,
-    attributes: *const libc::posix_spawnattr_t,
-    argv: Vector,
-    envp: Vector,
-) -> c_int {
-    // SAFETY: as the caller's.
-    unsafe { spawn_with(&SPAWNP, pid, file, actions, attributes, argv, envp) }
-}
-
-/// pidfd_spawn(3).
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn envward_pidfd_spawn(
-    pidfd: *mut c_int,
-    path: *const c_char,
-    actions: *const libc::posix_spawn_file_actions_t,
-    attributes: *const libc::posix_spawnattr_t,
-    argv: Vector,
-    envp: Vector,
-) -> c_int {
-    // SAFETY: as the caller's.
-    unsafe { spawn_with(&PIDFD_SPAWN, pidfd, path, actions, attributes, argv, envp) }
-}
-
-/// pidfd_spawnp(3).
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn envward_pidfd_spawnp(
-    pidfd: *mut c_int,
-    file: *const c_char,
-    actions: *const libc::posix_spawn_file_actions_t,
-    attributes: *const libc::posix_spawnattr_t,
-    argv: Vector,
-    envp: Vector,
-) -> c_int {
-    // SAFETY: as the caller's.
-    unsafe { spawn_with(&PIDFD_SPAWNP, pidfd, file, actions, attributes, argv, envp) }
+spawns! {
+    /// posix_spawn(3).
+    envward_posix_spawn => SPAWN;
+    /// posix_spawnp(3).
+    envward_posix_spawnp => SPAWNP;
+    /// pidfd_spawn(3).
+    envward_pidfd_spawn => PIDFD_SPAWN;
+    /// pidfd_spawnp(3).
+    envward_pidfd_spawnp => PIDFD_SPAWNP;
 }
 
 /// popen(3).

@@ -361,15 +361,9 @@ impl Published {
     /// # Safety
     /// `array` is the table's array.
     #[inline(always)]
-    pub(crate) unsafe fn seems_intact(&self, array: *mut Slot) -> bool {
+    pub(crate) unsafe fn ends_as_indexed(&self, array: *mut Slot) -> bool {
         // SAFETY: the caller's promise.
-        unsafe {
-            if ptr::eq(self.own.load(Relaxed), array) {
-                self.count.load(Acquire) == 0 || !Self::is_cut(array)
-            } else {
-                self.intact(array)
-            }
-        }
+        ptr::eq(self.own.load(Relaxed), array) || unsafe { self.intact(array) }
     }
 }
 

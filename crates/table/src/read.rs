@@ -145,7 +145,7 @@ impl Environment {
             // A miss proves something if the array did not change meanwhile.
             return if name.length != 0
                 // SAFETY: as above.
-                && unsafe { table.seems_intact(array) }
+                && unsafe { table.ends_as_indexed(array) }
                 && table.alias_from.load(Relaxed) == NONE
                 && self.cell().load(Acquire) == array
                 && self.shared.0.current.load(Acquire) == current
